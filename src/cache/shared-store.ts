@@ -1,0 +1,105 @@
+import type { Redis } from 'ioredis';
+import type { HolderKeys } from './keys.ts';
+import { blacklistKey } from './keys.ts';
+import type { RecordSeal } from './record-seal.ts';
+
+/** A mark must outlive every record that was written under it. Seconds. */
+const MARK_TTL = 3600;
+
+/** Stores a record only if its holder's mark is still the one noted before the load. */
+const STORE_IF_UNMARKED = `
+if (redis.call('GET', KEYS[2]) or '') == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  return 1
+end
+return 0`;
+
+/** What one round trip to Redis told about a record. */
+export interface SharedReading {
+  /** The record's content, if there is one with a right seal. */
+  readonly content: string | null;
+  /** Milliseconds since the record was stored, by Redis's own clock: clocks of gateways may differ. */
+  readonly age: number;
+  /** The holder's revocation mark, to be handed to {@link SharedStore.write}. Null: Redis did not answer. */
+  readonly mark: string | null;
+  /** Whether IAM's blacklist names the token. */
+  readonly blacklisted: boolean;
+  /** `forged`: a record was there without this gateway's seal. `stale`: its mark was outdated. */
+  readonly result: 'hit' | 'miss' | 'forged' | 'stale' | 'error';
+}
+
+const UNREACHABLE: SharedReading = { content: null, age: 0, mark: null, blacklisted: false, result: 'error' };
+
+/** L2: sealed records in Redis, each tied to its holder's revocation mark. Never throws. */
+export class SharedStore {
+  readonly #redis: Redis;
+  readonly #seal: RecordSeal;
+
+  constructor(redis: Redis, seal: RecordSeal) {
+    this.#redis = redis;
+    this.#seal = seal;
+  }
+
+  /** Reads record, mark and blacklist together. */
+  async read(keys: HolderKeys, recordKey: string, jti: string | null): Promise<SharedReading> {
+    if (this.#redis.status !== 'ready') return UNREACHABLE;
+    try {
+      // They leave in one write; they stay apart because in a cluster the blacklist is on another node.
+      const [[sealed = null, mark = null], remaining, blacklisted] = await Promise.all([
+        this.#redis.mget(recordKey, keys.mark),
+        this.#redis.pttl(recordKey),
+        jti === null ? null : this.#redis.get(blacklistKey(jti)),
+      ]);
+      const known = { mark: mark ?? '', age: 0, blacklisted: blacklisted !== null };
+      if (sealed === null) return { ...known, content: null, result: 'miss' };
+      const content = this.#seal.open(recordKey, sealed);
+      if (content === null) return { ...known, content: null, result: 'forged' };
+      const [markAtFill, lifetime, value = ''] = content.split('\n', 3);
+      if (markAtFill !== known.mark) return { ...known, content: null, result: 'stale' };
+      return { ...known, content: value, age: Number(lifetime) - remaining, result: 'hit' };
+    } catch {
+      return UNREACHABLE; // counted by the caller as result "error"
+    }
+  }
+
+  /**
+   * Stores a record (one line of text) for `ttl` milliseconds, unless the holder was marked since `mark` was read.
+   * Resolves to false where it was not stored.
+   */
+  async write(
+    keys: HolderKeys,
+    recordKey: string,
+    mark: string,
+    content: string,
+    ttl: number,
+  ): Promise<boolean> {
+    if (this.#redis.status !== 'ready') return false;
+    const lifetime = Math.max(1, Math.floor(ttl));
+    const sealed = this.#seal.close(recordKey, `${mark}\n${lifetime}\n${content}`);
+    try {
+      const stored = await this.#redis.eval(
+        STORE_IF_UNMARKED,
+        2,
+        recordKey,
+        keys.mark,
+        mark,
+        sealed,
+        lifetime,
+      );
+      return stored === 1;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Outdates every record of the holder in Redis. Resolves to false where Redis did not confirm it. */
+  async raiseMark(keys: HolderKeys): Promise<boolean> {
+    if (this.#redis.status !== 'ready') return false;
+    try {
+      await this.#redis.multi().incr(keys.mark).expire(keys.mark, MARK_TTL).exec();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

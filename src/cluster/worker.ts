@@ -1,0 +1,207 @@
+import cluster from 'node:cluster';
+import type { Redis } from 'ioredis';
+import { AuditTrail } from '../audit/trail.ts';
+import { RecordSeal } from '../cache/record-seal.ts';
+import { connectRedis } from '../cache/redis.ts';
+import { SharedStore } from '../cache/shared-store.ts';
+import { type Trust, TwoTierCache } from '../cache/two-tier-cache.ts';
+import { Watermarks } from '../cache/watermarks.ts';
+import type { Config } from '../config/config.ts';
+import { Audit } from '../pipeline/audit.ts';
+import { Auth, type AuthResult } from '../pipeline/auth.ts';
+import { Hpc } from '../pipeline/hpc.ts';
+import { Pipeline } from '../pipeline/pipeline.ts';
+import { Policy } from '../pipeline/policy.ts';
+import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
+import { EngineClient } from '../platform/engine-client.ts';
+import { HpcEngine } from '../platform/hpc-engine.ts';
+import { Iam } from '../platform/iam.ts';
+import { type Decision, PolicyEngine } from '../platform/policy-engine.ts';
+import { ServiceTokens } from '../platform/service-token.ts';
+import { TokenVerifier } from '../platform/token-verifier.ts';
+import { createLogger, type Logger } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { Forwarder } from '../upstream/forwarder.ts';
+import { RouteTable } from '../upstream/route-table.ts';
+import { GatewayServer } from './gateway-server.ts';
+import { isDrainRequest, isMetricsRequest, type WorkerStatus } from './messages.ts';
+
+const STATUS_INTERVAL = 1_000;
+
+/** One process that serves clients. {@link Worker.start} is the wiring diagram: everything is built there. */
+export class Worker {
+  readonly #log: Logger;
+  readonly #server: GatewayServer;
+  readonly #redis: Redis | null;
+  readonly #engines: Record<string, string>;
+  /** Closed in this order once the last answer is out. */
+  readonly #closeAll: () => Promise<void>;
+  #draining = false;
+
+  private constructor(parts: {
+    log: Logger;
+    server: GatewayServer;
+    redis: Redis | null;
+    engines: Record<string, string>;
+    closeAll: () => Promise<void>;
+  }) {
+    this.#log = parts.log;
+    this.#server = parts.server;
+    this.#redis = parts.redis;
+    this.#engines = parts.engines;
+    this.#closeAll = parts.closeAll;
+  }
+
+  static async start(config: Config): Promise<void> {
+    const name = String(cluster.worker?.id ?? process.pid);
+    const log = createLogger(config.logLevel, `worker-${name}`);
+    const metrics = new Metrics(name);
+
+    const redis = config.redisUrl === null ? null : connectRedis(config.redisUrl, 'cache');
+    redis?.on('error', (error) => log.debug({ error: error.message }, 'redis'));
+    const shared = redis === null ? null : new SharedStore(redis, new RecordSeal(config.jwtSecret));
+    const marks = new Watermarks();
+    // Nothing tells this worker of revocations, so nothing is trusted for longer than the bound.
+    const trust: Trust = { floor: (now) => now - config.revocationBound };
+    const identities = new TwoTierCache<AuthResult>({
+      kind: 'identity',
+      ttl: config.identityCacheTtl,
+      max: config.cacheMax,
+      marks,
+      trust,
+      shared,
+    });
+    const decisions = new TwoTierCache<Decision>({
+      kind: 'decision',
+      ttl: config.policyCacheTtl,
+      max: config.cacheMax,
+      marks,
+      trust,
+      shared,
+    });
+    metrics.caches([
+      { name: 'identity', counts: identities.counts },
+      { name: 'decision', counts: decisions.counts },
+    ]);
+
+    const engines: Record<string, string> = {};
+    const engine = (key: string, url: string, timeout: number) => {
+      engines[key] = 'unknown';
+      return new EngineClient(url, timeout, (seconds, result) => {
+        engines[key] = result;
+        metrics.engineAsked(key, result, seconds);
+      });
+    };
+    const iam = engine('iam', config.iamUrl, config.iamTimeout);
+    const policyEngine = engine('policy', config.policyUrl, config.policyTimeout);
+    const hpcEngine = engine('hpc', config.hpcUrl, config.hpcTimeout);
+    const verifier = new TokenVerifier({
+      jwtSecret: config.jwtSecret,
+      jwksUrl: config.jwksUrl,
+      timeout: config.iamTimeout,
+      issuer: config.issuer,
+      audience: config.audience,
+    });
+    const serviceTokens = await ServiceTokens.start(
+      config.gatewaySecrets[0],
+      config.routes.map((route) => route.service),
+    );
+
+    const trail =
+      config.auditMode === 'off'
+        ? null
+        : await AuditTrail.open(
+            {
+              redisUrl: config.auditRedisUrl,
+              jwtSecret: config.jwtSecret,
+              stateDir: config.stateDir,
+              worker: `${name}-${process.pid}`,
+              flushInterval: config.auditFlushInterval,
+              maxBacklog: config.auditBacklogMax,
+              spoolMax: config.auditSpoolMax,
+            },
+            {
+              events: (result, count) => metrics.auditEvents(result, count),
+              log: (level, message, fields) => log[level](fields, message),
+            },
+          );
+    const forwarder = new Forwarder(config.routes, config.streamIdleTimeout, (service, kind) =>
+      metrics.upstreamFailed(service, kind),
+    );
+    const pipeline = new Pipeline({
+      auth: new Auth(identities, verifier, new Iam(iam)),
+      policy: new Policy(decisions, new PolicyEngine(policyEngine)),
+      hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
+      audit: new Audit(trail),
+      routes: new RouteTable(config.routes),
+      forwarder,
+      upstreamHeaders: new UpstreamHeaders(serviceTokens),
+      observer: {
+        refused: ({ stage, cause }) => metrics.refused(stage, cause),
+        finished: (exchange) =>
+          metrics.requests.observe(
+            exchange.routeService ?? 'gateway',
+            exchange.method,
+            exchange.statusCode,
+            exchange.latencyMs / 1000,
+          ),
+      },
+      log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
+    });
+    const server = new GatewayServer(pipeline, config);
+    metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
+    metrics.gauge('gateway_audit_backlog', 'Audit events held in memory', () => trail?.backlog ?? 0);
+
+    const worker = new Worker({
+      log,
+      server,
+      redis,
+      engines,
+      closeAll: async () => {
+        serviceTokens.close();
+        await trail?.close();
+        await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
+        redis?.disconnect();
+      },
+    });
+    worker.#listenToPrimary(metrics, config.drainTimeout);
+    await server.listen(config.host, config.port);
+    worker.#report();
+    setInterval(() => worker.#report(), STATUS_INTERVAL).unref();
+  }
+
+  #listenToPrimary(metrics: Metrics, drainTimeout: number): void {
+    process.on('message', (message) => {
+      if (isDrainRequest(message)) void this.#drain(drainTimeout);
+      else if (isMetricsRequest(message)) void this.#sendMetrics(metrics, message.id);
+    });
+    // The primary decides; a terminal's Ctrl-C reaches every process of the group.
+    process.on('SIGINT', () => {});
+    process.on('SIGTERM', () => void this.#drain(drainTimeout));
+    process.on('disconnect', () => void this.#drain(drainTimeout));
+  }
+
+  #report(): void {
+    const status: WorkerStatus = {
+      kind: 'status',
+      accepting: !this.#draining,
+      redis: this.#redis?.status ?? 'embedded',
+      engines: this.#engines,
+    };
+    process.send?.(status);
+  }
+
+  async #sendMetrics(metrics: Metrics, id: number): Promise<void> {
+    process.send?.({ kind: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
+  }
+
+  async #drain(timeout: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#report();
+    const cut = await this.#server.drain(timeout);
+    if (cut > 0) this.#log.warn({ connections: cut }, 'connections were cut at the end of DRAIN_TIMEOUT');
+    await this.#closeAll();
+    process.exit(0);
+  }
+}

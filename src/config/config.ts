@@ -1,0 +1,290 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import {
+  httpUrl,
+  httpUrls,
+  integer,
+  optionalHttpUrl,
+  optionalRedisUrl,
+  redisUrl,
+  seconds,
+  text,
+  textOr,
+} from './fields.ts';
+import { defaultRoutes, parseRoutesFile, type Route } from './routes.ts';
+import { secretWeakness } from './secrets.ts';
+
+/** Everything the gateway reads from its environment (contract §10). Times come out in milliseconds. */
+const environment = z.object({
+  NODE_ENV: textOr('development'),
+  HOST: textOr('0.0.0.0'),
+  PORT: integer(0, 65_535, 8080),
+  ADMIN_HOST: textOr('127.0.0.1'),
+  ADMIN_PORT: integer(0, 65_535, 9464),
+  WORKERS: integer(1, 1024, availableParallelism()),
+  DRAIN_TIMEOUT: seconds(0, 3600, 30),
+  LOG_LEVEL: z.preprocess(
+    (value) => (value === '' ? undefined : value),
+    z
+      .enum(
+        ['fatal', 'error', 'warn', 'info', 'debug', 'silent'],
+        'expected fatal, error, warn, info, debug or silent',
+      )
+      .default('info'),
+  ),
+
+  IAM_URL: httpUrl('http://omnibioai-auth:8000'),
+  POLICY_URL: httpUrl('http://omnibioai-policy-engine:8001'),
+  HPC_URL: httpUrl('http://omnibioai-hpc-policy-engine:8002'),
+  IAM_TIMEOUT: seconds(0.05, 60, 3),
+  POLICY_TIMEOUT: seconds(0.05, 60, 3),
+  HPC_TIMEOUT: seconds(0.05, 60, 5),
+  REDIS_URL: redisUrl,
+  AUDIT_REDIS: optionalRedisUrl,
+
+  JWT_SECRET: text,
+  GATEWAY_SECRET: text,
+  IAM_JWKS_URL: optionalHttpUrl,
+  IAM_ISSUER: text,
+  IAM_AUDIENCE: text,
+
+  ROUTES_FILE: text,
+  ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
+  STREAM_IDLE_TIMEOUT: seconds(0.05, 86_400, 300),
+  WORKBENCH_URL: httpUrls('http://workbench:8000'),
+  TES_URL: httpUrls('http://tes:8081'),
+  TOOLSERVER_URL: httpUrls('http://toolserver:9090'),
+  MODEL_REGISTRY_URL: httpUrls('http://model-registry:8095'),
+  RAG_URL: httpUrls('http://rag:8096'),
+  LIMS_URL: httpUrls('http://lims:7000'),
+
+  REVOCATION_BOUND: seconds(0.1, 60, 3),
+  IDENTITY_CACHE_TTL: seconds(0, 300, 300),
+  POLICY_CACHE_TTL: seconds(0, 3600, 30),
+  CACHE_MAX: integer(100, 10_000_000, 50_000),
+  TRUSTED_PROXIES: text,
+
+  AUDIT_MODE: z.preprocess(
+    (value) => (value === '' ? undefined : value),
+    z.enum(['async', 'off'], 'expected async or off').default('async'),
+  ),
+  STATE_DIR: textOr('state'),
+  AUDIT_FLUSH_INTERVAL: seconds(0.001, 10, 0.02),
+  AUDIT_BACKLOG_MAX: integer(128, 10_000_000, 50_000),
+  AUDIT_SPOOL_MAX: integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
+});
+
+type Environment = z.infer<typeof environment>;
+
+/** Variables whose values are never shown. */
+const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET'];
+
+/** The gateway's whole configuration: checked, typed, frozen. Times in milliseconds, sizes in bytes. */
+export interface Config {
+  readonly production: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly workers: number;
+  readonly drainTimeout: number;
+  readonly logLevel: string;
+  readonly iamUrl: string;
+  readonly policyUrl: string;
+  readonly hpcUrl: string;
+  readonly iamTimeout: number;
+  readonly policyTimeout: number;
+  readonly hpcTimeout: number;
+  /** Null: embedded mode, no shared cache and no broadcast. */
+  readonly redisUrl: string | null;
+  /** Null: audit events stay in the spool folder. */
+  readonly auditRedisUrl: string | null;
+  readonly jwtSecret: string;
+  /** The first signs; all of them verify, so that a secret can be rotated. */
+  readonly gatewaySecrets: readonly [string, ...string[]];
+  readonly jwksUrl: string;
+  readonly issuer: string | null;
+  readonly audience: string | null;
+  readonly routes: readonly Route[];
+  readonly streamIdleTimeout: number;
+  readonly revocationBound: number;
+  readonly identityCacheTtl: number;
+  readonly policyCacheTtl: number;
+  readonly cacheMax: number;
+  readonly trustedProxies: BlockList;
+  readonly auditMode: 'async' | 'off';
+  readonly stateDir: string;
+  readonly auditFlushInterval: number;
+  readonly auditBacklogMax: number;
+  readonly auditSpoolMax: number;
+}
+
+/** Thrown by {@link loadConfig}: one line per fault, each naming its variable; no secret in any of them. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/** Turns a list of addresses and CIDR blocks into a matcher; unreadable parts go to `faults`. */
+function trustedProxies(list: string | null, faults: string[]): BlockList {
+  const blocks = new BlockList();
+  for (const part of (list ?? '').split(',')) {
+    const entry = part.trim();
+    if (entry === '') continue;
+    const slash = entry.indexOf('/');
+    const address = slash === -1 ? entry : entry.slice(0, slash);
+    const family = isIP(address);
+    const most = family === 6 ? 128 : 32;
+    const width = slash === -1 ? most : Number(entry.slice(slash + 1) || 'none');
+    if (family === 0 || !Number.isInteger(width) || width < 0 || width > most) {
+      faults.push(`TRUSTED_PROXIES: expected addresses or CIDR blocks separated by commas, got "${entry}"`);
+      continue;
+    }
+    blocks.addSubnet(address, width, family === 6 ? 'ipv6' : 'ipv4');
+  }
+  return blocks;
+}
+
+function checkSecrets(values: Environment, faults: string[]): void {
+  for (const name of ['JWT_SECRET', 'GATEWAY_SECRET'] as const) {
+    const value = values[name];
+    if (value === null) {
+      faults.push(`${name}: is missing, expected a random secret of at least 32 bytes`);
+      continue;
+    }
+    // GATEWAY_SECRET may list a new and an old secret during a rotation.
+    for (const secret of name === 'GATEWAY_SECRET' ? splitSecrets(value) : [value]) {
+      const weakness = secretWeakness(secret);
+      if (weakness !== null)
+        faults.push(`${name}: ${weakness}, expected a random secret of at least 32 bytes`);
+    }
+  }
+}
+
+function splitSecrets(list: string): string[] {
+  return list
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
+  if (values.ROUTES_FILE === null) {
+    return defaultRoutes(
+      {
+        workbench: values.WORKBENCH_URL,
+        tes: values.TES_URL,
+        toolserver: values.TOOLSERVER_URL,
+        'model-registry': values.MODEL_REGISTRY_URL,
+        rag: values.RAG_URL,
+        lims: values.LIMS_URL,
+      },
+      values.ROUTE_TIMEOUT,
+    );
+  }
+  let file: string;
+  try {
+    file = readFileSync(values.ROUTES_FILE, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? error.code : 'unknown error';
+    faults.push(`ROUTES_FILE: ${values.ROUTES_FILE} cannot be read (${why}), expected a JSON file`);
+    return [];
+  }
+  const parsed = parseRoutesFile(file, values.ROUTE_TIMEOUT);
+  faults.push(...parsed.faults.map((fault) => `ROUTES_FILE: ${fault}`));
+  return parsed.routes;
+}
+
+/**
+ * Parses the environment once into a frozen {@link Config}.
+ * @throws {ConfigError} holding every fault found, never only the first
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): Config {
+  const faults: string[] = [];
+  const parsed = environment.safeParse(env);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const name = String(issue.path[0]);
+      const shown = SECRET.includes(name) || /REDIS/.test(name) ? '' : `, got "${env[name]}"`;
+      faults.push(`${name}: ${issue.message}${shown}`);
+    }
+    // The checks below need parsed values; what was unset or unreadable is checked in its default form.
+    const readable = { ...env };
+    for (const issue of parsed.error.issues) delete readable[String(issue.path[0])];
+    const rest = environment.safeParse(readable);
+    if (rest.success) checkDependentFields(rest.data, faults);
+    throw new ConfigError(faults);
+  }
+  const values = parsed.data;
+  const { proxies, routes } = checkDependentFields(values, faults);
+  if (faults.length > 0) throw new ConfigError(faults);
+
+  const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
+  return Object.freeze({
+    production: values.NODE_ENV === 'production',
+    host: values.HOST,
+    port: values.PORT,
+    adminHost: values.ADMIN_HOST,
+    adminPort: values.ADMIN_PORT,
+    workers: values.WORKERS,
+    drainTimeout: values.DRAIN_TIMEOUT,
+    logLevel: values.LOG_LEVEL,
+    iamUrl: values.IAM_URL,
+    policyUrl: values.POLICY_URL,
+    hpcUrl: values.HPC_URL,
+    iamTimeout: values.IAM_TIMEOUT,
+    policyTimeout: values.POLICY_TIMEOUT,
+    hpcTimeout: values.HPC_TIMEOUT,
+    redisUrl: values.REDIS_URL === '' ? null : values.REDIS_URL,
+    auditRedisUrl: values.AUDIT_REDIS ?? (values.REDIS_URL === '' ? null : values.REDIS_URL),
+    jwtSecret: values.JWT_SECRET ?? '',
+    gatewaySecrets: [signing, ...older] as const,
+    jwksUrl: values.IAM_JWKS_URL ?? `${values.IAM_URL}/.well-known/jwks.json`,
+    issuer: values.IAM_ISSUER,
+    audience: values.IAM_AUDIENCE,
+    routes,
+    streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
+    revocationBound: values.REVOCATION_BOUND,
+    identityCacheTtl: values.IDENTITY_CACHE_TTL,
+    policyCacheTtl: values.POLICY_CACHE_TTL,
+    cacheMax: values.CACHE_MAX,
+    trustedProxies: proxies,
+    auditMode: values.AUDIT_MODE,
+    stateDir: values.STATE_DIR,
+    auditFlushInterval: values.AUDIT_FLUSH_INTERVAL,
+    auditBacklogMax: values.AUDIT_BACKLOG_MAX,
+    auditSpoolMax: values.AUDIT_SPOOL_MAX,
+  });
+}
+
+function checkDependentFields(
+  values: Environment,
+  faults: string[],
+): { proxies: BlockList; routes: readonly Route[] } {
+  if (values.NODE_ENV === 'production') checkSecrets(values, faults);
+  return { proxies: trustedProxies(values.TRUSTED_PROXIES, faults), routes: loadRoutes(values, faults) };
+}
+
+/** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
+export function describeConfig(config: Config): Record<string, unknown> {
+  const mask = (url: string | null) => url?.replace(/\/\/[^@/]*@/, '//***@') ?? null;
+  const { trustedProxies: proxies, ...plain } = config;
+  return {
+    ...plain,
+    jwtSecret: '***',
+    gatewaySecrets: config.gatewaySecrets.map(() => '***'),
+    redisUrl: mask(config.redisUrl),
+    auditRedisUrl: mask(config.auditRedisUrl),
+    trustedProxies: proxies.rules,
+    routes: config.routes.map(
+      ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
+    ),
+  };
+}

@@ -1,0 +1,186 @@
+import { z } from 'zod';
+import { httpUrlFault, withoutTrailingSlash } from './fields.ts';
+
+/** One row of the route table (contract §1): which paths belong to a service, and what its callers need. */
+export interface Route {
+  /** The platform's key for the service, used in policy questions, service tokens, metrics and audit. */
+  readonly service: string;
+  /** Public path prefix without trailing slash, `/api/tes`. Stripped before forwarding. */
+  readonly prefix: string;
+  /** The old form of the prefix without trailing slash, `/tes`. What policy judges is always in this form. */
+  readonly legacyPrefix: string;
+  /** Whether requests may use the old form too. */
+  readonly acceptsLegacyPrefix: boolean;
+  /** Base URLs of the service's instances, without trailing slash. */
+  readonly targets: readonly string[];
+  /** Permission sent to policy as the action; null: the action is made from method and path. */
+  readonly permission: string | null;
+  /** Whether requests are checked against the compute quota. */
+  readonly compute: boolean;
+  /** Paths behind the prefix whose POST body states a resource demand (contract §5). */
+  readonly submissions: readonly string[];
+  /** Milliseconds until the first byte of the response head. */
+  readonly timeout: number;
+  /** Whether `%2F` may occur in the path, as in model names. */
+  readonly allowEncodedSlash: boolean;
+}
+
+const SEGMENT = '[A-Za-z0-9._~-]+';
+const PREFIX = new RegExp(`^(/${SEGMENT})+/?$`);
+const PREFIX_EXPECTED = 'expected a path such as /api/name/ without dot segments';
+const RESERVED = ['/health', '/version', '/auth', '/.well-known'];
+
+const prefixField = z
+  .string(PREFIX_EXPECTED)
+  .regex(PREFIX, PREFIX_EXPECTED)
+  .refine((value) => !/\/\.{1,2}(\/|$)/.test(value), PREFIX_EXPECTED)
+  .transform(withoutTrailingSlash)
+  .refine((value) => !RESERVED.includes(value), 'is kept for an endpoint of the gateway itself');
+
+const targetField = z
+  .string('expected a URL beginning with http:// or https://')
+  .superRefine((value, context) => {
+    const fault = httpUrlFault(value);
+    if (fault !== null) context.addIssue({ code: 'custom', message: fault });
+  })
+  .transform(withoutTrailingSlash);
+
+const routeField = z
+  .strictObject({
+    service: z
+      .string('expected a name')
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a name of a-z, 0-9 and -'),
+    prefix: prefixField,
+    legacyPrefix: prefixField.optional(),
+    target: z.union([targetField, z.array(targetField).min(1)], 'expected a URL or a list of URLs'),
+    permission: z
+      .string('expected a permission or null')
+      .regex(/^[\w.:-]{1,128}$/, 'expected a permission such as workflow.execute')
+      .nullable()
+      .default(null),
+    compute: z.boolean('expected true or false').default(false),
+    submissions: z
+      .array(z.string('expected a path').startsWith('/', 'expected a path beginning with /'))
+      .default([]),
+    timeout: z
+      .number('expected seconds')
+      .min(0.05, 'expected seconds from 0.05 to 86400')
+      .max(86_400, 'expected seconds from 0.05 to 86400')
+      .optional(),
+    allowEncodedSlash: z.boolean('expected true or false').default(false),
+  })
+  .readonly();
+
+const routesFile = z
+  .strictObject({ routes: z.array(routeField).min(1, 'expected at least one route') })
+  .superRefine(({ routes }, context) => {
+    const taken = new Map<string, number>();
+    routes.forEach((route, index) => {
+      for (const prefix of new Set([route.prefix, route.legacyPrefix])) {
+        if (prefix === undefined) continue;
+        const other = taken.get(prefix);
+        if (other !== undefined) {
+          context.addIssue({
+            code: 'custom',
+            path: ['routes', index, 'prefix'],
+            message: `${prefix} is already taken by routes[${other}]`,
+          });
+        }
+        taken.set(prefix, index);
+      }
+    });
+  });
+
+function jsonPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`),
+    '$',
+  );
+}
+
+/**
+ * Reads the text of a routes file. Gives the table, or every fault in it, each with its JSON path.
+ * @param routeTimeout milliseconds for rows that name no timeout
+ */
+export function parseRoutesFile(
+  text: string,
+  routeTimeout: number,
+): { routes: readonly Route[]; faults: readonly string[] } {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    return { routes: [], faults: [`$ is not JSON: ${error instanceof Error ? error.message : error}`] };
+  }
+  const parsed = routesFile.safeParse(document);
+  if (!parsed.success) {
+    return {
+      routes: [],
+      faults: parsed.error.issues.map((issue) => `${jsonPath(issue.path)}: ${issue.message}`),
+    };
+  }
+  const routes = parsed.data.routes.map(
+    (row): Route =>
+      Object.freeze({
+        service: row.service,
+        prefix: row.prefix,
+        legacyPrefix: row.legacyPrefix ?? `/${row.service}`,
+        acceptsLegacyPrefix: row.legacyPrefix !== undefined,
+        targets: typeof row.target === 'string' ? [row.target] : row.target,
+        permission: row.permission,
+        compute: row.compute,
+        submissions: row.submissions,
+        timeout: row.timeout === undefined ? routeTimeout : Math.round(row.timeout * 1000),
+        allowEncodedSlash: row.allowEncodedSlash,
+      }),
+  );
+  return { routes, faults: [] };
+}
+
+/** Targets of the six services of the platform, by service key. */
+export interface ServiceTargets {
+  readonly workbench: readonly string[];
+  readonly tes: readonly string[];
+  readonly toolserver: readonly string[];
+  readonly 'model-registry': readonly string[];
+  readonly rag: readonly string[];
+  readonly lims: readonly string[];
+}
+
+/** RAG may think for five minutes before its first byte (contract §1). Milliseconds. */
+const RAG_TIMEOUT = 300_000;
+
+/** Where TES takes jobs: the platform's own form and GA4GH's. */
+const TES_SUBMISSIONS = ['/api/runs/submit', '/v1/tasks', '/ga4gh/tes/v1/tasks'];
+
+/** The platform's own table (contract §1). */
+export function defaultRoutes(targets: ServiceTargets, routeTimeout: number): readonly Route[] {
+  const row = (
+    service: keyof ServiceTargets,
+    publicName: string,
+    permission: string | null,
+    compute: boolean,
+    special: Partial<Route> = {},
+  ): Route =>
+    Object.freeze({
+      service,
+      prefix: `/api/${publicName}`,
+      legacyPrefix: `/${service}`,
+      acceptsLegacyPrefix: true,
+      targets: targets[service],
+      permission,
+      compute,
+      submissions: [],
+      timeout: routeTimeout,
+      allowEncodedSlash: false,
+      ...special,
+    });
+  return [
+    row('workbench', 'workbench', 'workflow.execute', true),
+    row('tes', 'tes', 'workflow.execute', true, { submissions: TES_SUBMISSIONS }),
+    row('toolserver', 'tools', 'workflow.execute', true),
+    row('model-registry', 'models', 'model.use', false, { allowEncodedSlash: true }),
+    row('rag', 'rag', 'dataset.read', false, { timeout: Math.max(RAG_TIMEOUT, routeTimeout) }),
+    row('lims', 'lims', null, false),
+  ];
+}

@@ -1,0 +1,159 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuditSubject } from '../audit/trail.ts';
+import type { Route } from '../config/routes.ts';
+import type { Identity } from '../platform/identity.ts';
+import type { UpstreamCall, UpstreamFault } from '../upstream/call.ts';
+import type { Peer } from '../upstream/peer.ts';
+import type { RequestHead } from '../upstream/request-head.ts';
+import type { RequestTarget } from '../upstream/request-target.ts';
+import type { UpstreamResponse } from '../upstream/upstream-response.ts';
+import type { Refusal, StageName } from './verdict.ts';
+
+const NO_TARGET = { path: '', query: '', encodedSlash: false } as unknown as RequestTarget; // never judged
+
+/**
+ * One request on its way through the gateway. Every field is set in the constructor, so that all exchanges
+ * share one shape; stages fill in what they find out, each its own part.
+ */
+export class Exchange implements AuditSubject, UpstreamCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: RequestHead;
+  readonly peer: Peer;
+  readonly method: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  readonly #startedTick: number;
+  target: RequestTarget = NO_TARGET;
+
+  // trace
+  traceId = '';
+  traceparent = '';
+
+  // auth
+  identity: Identity | null = null;
+  callerService: string | null = null;
+
+  // route
+  routeOrNull: Route | null = null;
+  /** Path behind the prefix; `/` at least. */
+  upstreamPath = '/';
+  /** Path in the old form, as policy judges it. */
+  resource: string | null = null;
+
+  /** The whole body, where a stage had to read it. */
+  body: Buffer | null = null;
+  /** Whether the client waits for `100 Continue` before it sends its body. */
+  expectsContinue = false;
+
+  // outcome
+  refusal: Refusal | null = null;
+  upstream: UpstreamResponse | null = null;
+  upstreamHeaders: string[] = [];
+  answerHeaders: readonly string[] = [];
+  bytesOut = 0;
+  authMs = -1;
+  policyMs = -1;
+  hpcMs = -1;
+  upstreamMs = -1;
+  /** Whether an audit event is written when the exchange is over. */
+  audited = true;
+  /** Whether the answer is complete or the connection gone. */
+  closed = false;
+  /** Whether the client got its whole answer; meaningful once closed. */
+  #complete = false;
+  readonly #onUpstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    head: RequestHead,
+    peer: Peer,
+    onUpstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.head = head;
+    this.peer = peer;
+    this.method = request.method ?? '';
+    this.startedAt = Date.now();
+    this.#startedTick = performance.now();
+    this.#onUpstreamFailed = onUpstreamFailed;
+  }
+
+  /** The route; only stages behind the routing may ask. */
+  get route(): Route {
+    if (this.routeOrNull === null) throw new Error('no route was found yet');
+    return this.routeOrNull;
+  }
+
+  upstreamFailed(fault: UpstreamFault): void {
+    this.#onUpstreamFailed(this, fault);
+  }
+
+  /** Notes the time a stage took that could not answer at once. Milliseconds. */
+  spent(stage: StageName, milliseconds: number): void {
+    if (stage === 'auth') this.authMs = milliseconds;
+    else if (stage === 'policy') this.policyMs = milliseconds;
+    else if (stage === 'hpc') this.hpcMs = milliseconds;
+  }
+
+  /** Marks the end; an upstream still at work for a client that is gone is told to stop. */
+  close(): void {
+    this.closed = true;
+    this.#complete = this.response.writableFinished;
+    if (!this.#complete) this.upstream?.abort();
+  }
+
+  /** Milliseconds since the request's head was read. */
+  get latencyMs(): number {
+    return performance.now() - this.#startedTick;
+  }
+
+  get hasBody(): boolean {
+    return this.head.hasBody;
+  }
+
+  // What the audit trail reads.
+  get path(): string {
+    return this.target.path;
+  }
+  get query(): string {
+    return this.target.query;
+  }
+  get clientAddress(): string {
+    return this.peer.clientAddress(this.head);
+  }
+  get routeService(): string | null {
+    return this.routeOrNull?.service ?? null;
+  }
+  get statusCode(): number {
+    // nginx's number for a client that went away before there was an answer.
+    return this.response.headersSent ? this.response.statusCode : 499;
+  }
+  get bytesIn(): number {
+    return Number(this.head.contentLength) || 0;
+  }
+  get eventType(): AuditSubject['eventType'] {
+    switch (this.refusal?.stage) {
+      case 'auth':
+        return 'auth_failed';
+      case 'policy':
+        return 'policy_denied';
+      case 'hpc':
+        return 'hpc_denied';
+      default:
+        return 'request';
+    }
+  }
+  get decision(): 'allow' | 'deny' | null {
+    if (this.refusal !== null) return this.refusal.stage === 'forward' ? 'allow' : 'deny';
+    return this.response.headersSent ? 'allow' : null;
+  }
+  get reason(): string | null {
+    return this.refusal?.reason ?? (this.#complete ? null : 'incomplete');
+  }
+  get stage(): string | null {
+    return this.refusal?.stage ?? null;
+  }
+}

@@ -1,0 +1,230 @@
+import type { IncomingMessage } from 'node:http';
+import type { UpstreamFault } from '../upstream/call.ts';
+import type { Forwarder } from '../upstream/forwarder.ts';
+import type { Peer } from '../upstream/peer.ts';
+import { RequestHead } from '../upstream/request-head.ts';
+import { parseTarget } from '../upstream/request-target.ts';
+import type { RouteTable } from '../upstream/route-table.ts';
+import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
+import type { Audit } from './audit.ts';
+import { Exchange } from './exchange.ts';
+import type { GatewayResponse } from './gateway-response.ts';
+import type { Stage } from './stage.ts';
+import { trace } from './trace.ts';
+import type { UpstreamHeaders } from './upstream-headers.ts';
+import { ALLOW, type Refusal, refusals, type StageName, type Verdict } from './verdict.ts';
+
+/** The stages and what comes behind them for one kind of request. */
+interface Plan {
+  readonly stages: readonly Stage[];
+  readonly conclude: (exchange: Exchange) => void;
+}
+
+/** Told of each exchange once it is over. */
+export interface ExchangeObserver {
+  refused(refusal: Refusal): void;
+  finished(exchange: Exchange): void;
+}
+
+/** What a request goes through. Reading the constructor is enough to know what the gateway does. */
+export class Pipeline {
+  readonly #service: Plan;
+  readonly #verify: Plan;
+  readonly #unknown: Plan;
+  readonly #health: Plan;
+  readonly #version: Plan;
+  readonly #routes: RouteTable;
+  readonly #audit: Audit;
+  readonly #observer: ExchangeObserver;
+  readonly #log: (error: unknown, stage: StageName, traceId: string) => void;
+  readonly #upstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void;
+  #open = 0;
+
+  constructor(parts: {
+    auth: Stage;
+    policy: Stage;
+    hpc: Stage;
+    audit: Audit;
+    routes: RouteTable;
+    forwarder: Forwarder;
+    upstreamHeaders: UpstreamHeaders;
+    observer: ExchangeObserver;
+    log: (error: unknown, stage: StageName, traceId: string) => void;
+  }) {
+    const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
+    this.#service = {
+      stages: [trace, auth, policy, hpc, audit],
+      conclude: (exchange) => {
+        upstreamHeaders.complete(exchange);
+        if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
+        exchange.upstream = forwarder.forward(exchange);
+      },
+    };
+    this.#verify = {
+      stages: [trace, auth, audit],
+      conclude: (exchange) => writeAnswer(exchange, verified(exchange)),
+    };
+    this.#unknown = {
+      stages: [trace, auth, audit],
+      conclude: (exchange) => this.#refuse(exchange, refusals.unknownPath),
+    };
+    this.#health = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, OK) };
+    this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
+    this.#routes = parts.routes;
+    this.#audit = audit;
+    this.#observer = parts.observer;
+    this.#log = parts.log;
+    this.#upstreamFailed = (exchange, fault) =>
+      this.#refuse(exchange, fault === 'timeout' ? refusals.gatewayTimeout : refusals.badGateway(fault));
+  }
+
+  /** Requests whose answer is not complete yet. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Takes one request through its plan. Never throws. */
+  handle(
+    request: IncomingMessage,
+    response: GatewayResponse,
+    peer: Peer,
+    fault: Refusal | null = null,
+  ): void {
+    const head = new RequestHead(request.rawHeaders);
+    const exchange = new Exchange(request, response, head, peer, this.#upstreamFailed);
+    response.exchange = exchange;
+    peer.exchange = exchange;
+    this.#open++;
+    const plan = this.#planFor(exchange, fault ?? faultOf(exchange));
+    exchange.audited = plan !== this.#health && plan !== this.#version;
+    this.#advance(exchange, plan, 0);
+  }
+
+  /** Ends an exchange: its connection or its answer is over. Called exactly once for each. */
+  finish(exchange: Exchange): void {
+    this.#open--;
+    exchange.close();
+    if (exchange.peer.exchange === exchange) exchange.peer.exchange = null;
+    if (exchange.audited) this.#audit.record(exchange);
+    this.#observer.finished(exchange);
+  }
+
+  #planFor(exchange: Exchange, fault: Refusal | null): Plan {
+    if (fault !== null) return this.#refusing(fault);
+    const target = parseTarget(exchange.request.url ?? '');
+    if (target === null) return this.#refusing(targetFault(exchange.request.url ?? ''));
+    exchange.target = target;
+    const match = this.#routes.find(target.path);
+    if (match === null) {
+      switch (target.path as string) {
+        case '/health':
+          return this.#health;
+        case '/version':
+          return this.#version;
+        case '/auth/verify':
+          return this.#verify;
+        default:
+          return target.encodedSlash ? this.#refusing(refusals.badRequest('ambiguous_path')) : this.#unknown;
+      }
+    }
+    const { route, prefixLength } = match;
+    if (target.encodedSlash && !route.allowEncodedSlash)
+      return this.#refusing(refusals.badRequest('ambiguous_path'));
+    const rest = target.path.slice(prefixLength);
+    exchange.routeOrNull = route;
+    exchange.resource = route.legacyPrefix + rest;
+    const path = rest === '' ? '/' : rest;
+    exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
+    return this.#service;
+  }
+
+  /** A plan that ends in a refusal before any stage decides. Not on the hot path. */
+  #refusing(refusal: Refusal): Plan {
+    return { stages: [trace], conclude: (exchange) => this.#refuse(exchange, refusal) };
+  }
+
+  #advance(exchange: Exchange, plan: Plan, from: number): void {
+    const { stages } = plan;
+    for (let i = from; i < stages.length; i++) {
+      const stage = stages[i] as Stage; // i is within the list
+      let verdict: Verdict | Promise<Verdict>;
+      try {
+        verdict = stage.decide(exchange);
+      } catch (error) {
+        verdict = this.#failed(exchange, stage, error);
+      }
+      if (verdict === ALLOW) continue;
+      if (verdict instanceof Promise) {
+        void this.#await(exchange, plan, i, verdict);
+        return;
+      }
+      this.#refuse(exchange, verdict);
+      return;
+    }
+    try {
+      plan.conclude(exchange);
+    } catch (error) {
+      this.#log(error, 'forward', exchange.traceId);
+      this.#refuse(exchange, refusals.internal('forward'));
+    }
+  }
+
+  async #await(exchange: Exchange, plan: Plan, index: number, pending: Promise<Verdict>): Promise<void> {
+    const stage = plan.stages[index] as Stage; // the caller's index
+    const startedAt = performance.now();
+    let verdict: Verdict;
+    try {
+      verdict = await pending;
+    } catch (error) {
+      verdict = this.#failed(exchange, stage, error);
+    }
+    exchange.spent(stage.name, performance.now() - startedAt);
+    if (exchange.closed) return; // the client went away meanwhile
+    if (verdict === ALLOW) this.#advance(exchange, plan, index + 1);
+    else this.#refuse(exchange, verdict);
+  }
+
+  /** A stage that throws has not said yes; only audit fails open (design rule 1). */
+  #failed(exchange: Exchange, stage: Stage, error: unknown): Verdict {
+    if (exchange.closed) return refusals.internal(stage.name);
+    this.#log(error, stage.name, exchange.traceId);
+    switch (stage.name) {
+      case 'auth':
+        return refusals.iamUnavailable;
+      case 'policy':
+        return refusals.policyDenied('policy_error', 'policy_error');
+      case 'hpc':
+        return refusals.quotaExceeded('hpc_error', 'hpc_error');
+      case 'audit':
+        return ALLOW;
+      default:
+        return refusals.internal(stage.name);
+    }
+  }
+
+  #answerOwn(exchange: Exchange, answer: Answer): void {
+    if (exchange.method === 'GET' || exchange.method === 'HEAD') writeAnswer(exchange, answer);
+    else this.#refuse(exchange, refusals.badRequest('method_not_allowed', 405, 'method not allowed'));
+  }
+
+  #refuse(exchange: Exchange, refusal: Refusal): void {
+    exchange.refusal = refusal;
+    this.#observer.refused(refusal);
+    writeRefusal(exchange, refusal);
+  }
+}
+
+/** What is wrong with a request before its target is looked at. */
+function faultOf({ request, head, method }: Exchange): Refusal | null {
+  if (head.hostCount > 1 || (head.hostCount === 0 && request.httpVersionMinor > 0)) {
+    return refusals.badRequest('host_header');
+  }
+  if (method === 'TRACE' || method === 'CONNECT') {
+    return refusals.badRequest('method_not_allowed', 405, 'method not allowed');
+  }
+  return null;
+}
+
+function targetFault(target: string): Refusal {
+  return refusals.badRequest(target.startsWith('/') ? 'ambiguous_path' : 'unsupported_target_form');
+}

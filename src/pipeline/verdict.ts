@@ -1,0 +1,78 @@
+/** The stages of the pipeline, in their order; `request` is what precedes them: a sound request line. */
+export type StageName = 'request' | 'trace' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
+
+/** A stage's yes. Anything else, an exception included, is a no. */
+export const ALLOW = Symbol('allow');
+
+/** A stage's no: what the client is told, and what metrics and audit record. */
+export interface Refusal {
+  readonly stage: StageName;
+  readonly status: number;
+  /** `error` of the answer's body. */
+  readonly error: string;
+  /** `reason` of the answer's body; null: the body has none. */
+  readonly shown: string | null;
+  /** Why, for metrics: from a fixed set, never a client's or an engine's words. */
+  readonly cause: string;
+  /** Why, for the audit event. */
+  readonly reason: string;
+  readonly wwwAuthenticate: string | null;
+}
+
+export type Verdict = typeof ALLOW | Refusal;
+
+/** Refusals of contract §2 and the gateway's own 4xx and 5xx, each in one place. */
+export const refusals = {
+  badRequest: (cause: string, status = 400, error = 'bad request') =>
+    refusal({ stage: 'request', status, error, shown: cause, cause }),
+
+  missingToken: refusal({
+    stage: 'auth',
+    status: 401,
+    error: 'missing token',
+    cause: 'missing_token',
+    wwwAuthenticate: 'Bearer',
+  }),
+
+  invalidToken: invalidToken(null),
+  iamUnavailable: invalidToken('iam_unavailable'),
+
+  unknownPath: refusal({ stage: 'forward', status: 404, error: 'not found', cause: 'unknown_path' }),
+
+  policyDenied: (reason: string, cause: string) =>
+    refusal({ stage: 'policy', status: 403, error: 'forbidden', shown: reason, cause, reason }),
+
+  quotaExceeded: (reason: string, cause: string) =>
+    refusal({ stage: 'hpc', status: 403, error: 'HPC quota exceeded', shown: reason, cause, reason }),
+
+  badGateway: (cause: string) =>
+    refusal({ stage: 'forward', status: 502, error: 'bad gateway', shown: cause, cause }),
+
+  gatewayTimeout: refusal({
+    stage: 'forward',
+    status: 504,
+    error: 'gateway timeout',
+    shown: 'timeout',
+    cause: 'timeout',
+  }),
+
+  internal: (stage: StageName) =>
+    refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
+} as const;
+
+function invalidToken(shown: string | null): Refusal {
+  return refusal({
+    stage: 'auth',
+    status: 401,
+    error: 'invalid token',
+    shown,
+    cause: shown ?? 'invalid_token',
+    // The platform's readers count by this reason (contract §6), whatever made the token unusable.
+    reason: 'invalid_token',
+    wwwAuthenticate: 'Bearer error="invalid_token"',
+  });
+}
+
+function refusal(parts: Partial<Refusal> & Pick<Refusal, 'stage' | 'status' | 'error' | 'cause'>): Refusal {
+  return Object.freeze({ shown: null, wwwAuthenticate: null, reason: parts.cause, ...parts });
+}

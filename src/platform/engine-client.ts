@@ -1,0 +1,111 @@
+import { Pool } from 'undici';
+
+/** An answer of a decision service is a few hundred bytes; one far larger is not an answer. Bytes. */
+const MAX_ANSWER_BYTES = 1_048_576;
+
+/** Why an engine could not be asked: no answer in time, a connection fault, or an answer that is none. */
+export type EngineFault = 'timeout' | 'unavailable' | 'error';
+
+/** What asking an engine gave: the JSON it answered with status 200, or why there is none. */
+export type EngineAnswer = { readonly body: unknown } | { readonly fault: EngineFault };
+
+/** Told of each question: how long it took and how it ended. */
+export type EngineObserver = (seconds: number, result: 'ok' | EngineFault) => void;
+
+/**
+ * Asks one decision service over kept connections. A question gets one second try after a connection fault
+ * or a timeout, because engines only read; nothing but status 200 with JSON counts as an answer.
+ */
+export class EngineClient {
+  readonly #pool: Pool;
+  readonly #basePath: string;
+  readonly #timeout: number;
+  readonly #observe: EngineObserver;
+
+  /**
+   * @param url base URL of the service
+   * @param timeout milliseconds for one try, from connecting to the last byte of the answer
+   */
+  constructor(url: string, timeout: number, observe: EngineObserver) {
+    const { origin, pathname } = new URL(url);
+    this.#basePath = pathname === '/' ? '' : pathname;
+    this.#timeout = timeout;
+    this.#observe = observe;
+    this.#pool = new Pool(origin, { connect: { timeout }, keepAliveTimeout: 30_000, allowH2: false });
+  }
+
+  /** Posts a JSON document. Never throws. */
+  async post(
+    path: string,
+    document: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<EngineAnswer> {
+    return this.#ask(path, 'POST', JSON.stringify(document), {
+      'content-type': 'application/json',
+      ...headers,
+    });
+  }
+
+  /** Closes the connections, those in use as well. */
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  async #ask(
+    path: string,
+    method: string,
+    body: string,
+    headers: Record<string, string>,
+  ): Promise<EngineAnswer> {
+    const first = await this.#try(path, method, body, headers);
+    if (!('fault' in first) || first.fault === 'error') return first;
+    return this.#try(path, method, body, headers);
+  }
+
+  async #try(
+    path: string,
+    method: string,
+    body: string,
+    headers: Record<string, string>,
+  ): Promise<EngineAnswer> {
+    const startedAt = performance.now();
+    const answer = await this.#exchange(path, method, body, headers);
+    this.#observe((performance.now() - startedAt) / 1000, 'fault' in answer ? answer.fault : 'ok');
+    return answer;
+  }
+
+  async #exchange(
+    path: string,
+    method: string,
+    body: string,
+    headers: Record<string, string>,
+  ): Promise<EngineAnswer> {
+    const signal = AbortSignal.timeout(this.#timeout);
+    try {
+      const response = await this.#pool.request({
+        method,
+        path: this.#basePath + path,
+        headers,
+        body,
+        signal,
+      });
+      if (response.statusCode !== 200) {
+        await response.body.dump({ limit: MAX_ANSWER_BYTES, signal });
+        return { fault: 'error' };
+      }
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of response.body) {
+        length += chunk.length;
+        if (length > MAX_ANSWER_BYTES) return { fault: 'error' };
+        chunks.push(chunk);
+      }
+      return { body: JSON.parse(Buffer.concat(chunks).toString()) };
+    } catch (error) {
+      if (signal.aborted) return { fault: 'timeout' };
+      if (error instanceof SyntaxError) return { fault: 'error' };
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      return { fault: code === 'UND_ERR_CONNECT_TIMEOUT' ? 'timeout' : 'unavailable' };
+    }
+  }
+}

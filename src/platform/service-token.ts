@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+
+/** Lifetime of a service token, and how long before its end a new one is minted. Seconds. */
+const LIFETIME = 300;
+const RENEW_AHEAD = 60;
+
+/**
+ * The `X-Service-Token` of each upstream (contract §7): an HS256 JWT that says who calls and whom it may
+ * call. Minted once per service and renewed ahead of its end, so that no request waits for a signature.
+ */
+export class ServiceTokens {
+  readonly #secret: Uint8Array;
+  readonly #tokens = new Map<string, string>();
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(secret: string) {
+    this.#secret = new TextEncoder().encode(secret);
+    this.#timer = setInterval(() => void this.#mintAll(), (LIFETIME - RENEW_AHEAD) * 1000);
+    this.#timer.unref();
+  }
+
+  /** Mints the tokens of all `services`. */
+  static async start(secret: string, services: readonly string[]): Promise<ServiceTokens> {
+    const tokens = new ServiceTokens(secret);
+    for (const service of services) tokens.#tokens.set(service, '');
+    await tokens.#mintAll();
+    return tokens;
+  }
+
+  /** The token for `service`; empty for a service unknown at the start, which no upstream accepts. */
+  for(service: string): string {
+    return this.#tokens.get(service) ?? '';
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #mintAll(): Promise<void> {
+    for (const service of this.#tokens.keys()) this.#tokens.set(service, await this.#mint(service));
+  }
+
+  #mint(service: string): Promise<string> {
+    return new SignJWT({ service: 'gateway' })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setIssuer('omnibioai-api-gateway')
+      .setAudience([service])
+      .setIssuedAt()
+      .setExpirationTime(`${LIFETIME}s`)
+      .setJti(randomUUID())
+      .sign(this.#secret);
+  }
+}

@@ -1,0 +1,29 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Route } from '../config/routes.ts';
+
+/** Why an upstream gave no answer: status 502, or 504 for `timeout`. */
+export type UpstreamFault = 'refused' | 'reset' | 'timeout' | 'protocol';
+
+/** One request to be forwarded, as the forwarder sees it. The pipeline's exchange is one. */
+export interface UpstreamCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly route: Route;
+  /** Method as received. */
+  readonly method: string;
+  /** Path and query for the upstream, prefix stripped. */
+  readonly upstreamPath: string;
+  /** All headers for the upstream but `Host`, flat. */
+  readonly upstreamHeaders: string[];
+  readonly hasBody: boolean;
+  /** The whole body, where it was already read; null: it is still to come. */
+  readonly body: Buffer | null;
+  /** Headers the gateway adds to the answer, flat. */
+  readonly answerHeaders: readonly string[];
+  /** Bytes of the answer's body that were handed to the client's connection. */
+  bytesOut: number;
+  /** Milliseconds from forwarding to the answer's head; -1 before. */
+  upstreamMs: number;
+  /** Told when no answer came and nothing was sent to the client yet. */
+  upstreamFailed(fault: UpstreamFault): void;
+}

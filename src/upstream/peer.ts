@@ -1,0 +1,104 @@
+import type { BlockList } from 'node:net';
+import { isIP, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { RequestHead } from './request-head.ts';
+
+/** How the gateway names itself in `Via` (RFC 9110 §7.6.3). */
+const VIA = '1.1 omnibioai-gateway';
+
+/**
+ * What is known of the other end of a connection, worked out once per connection.
+ * @typeParam E what a request on it is called by whoever handles it
+ */
+export class Peer<E = unknown> {
+  /** The request being handled on this connection. */
+  exchange: E | null = null;
+  /** Address of the socket; IPv4 in its short form. */
+  readonly address: string;
+  /** Whether it is a proxy whose `X-Forwarded-*` may be believed. */
+  readonly trusted: boolean;
+  readonly #proxies: BlockList;
+  readonly #proto: string;
+  #host = '';
+  #headers: readonly string[] = [];
+
+  constructor(socket: Socket, proxies: BlockList) {
+    this.address = plainAddress(socket.remoteAddress ?? '');
+    this.#proxies = proxies;
+    this.trusted = isTrusted(this.address, proxies);
+    this.#proto = socket instanceof TLSSocket ? 'https' : 'http';
+  }
+
+  /** The client's address: the nearest hop that is not a trusted proxy (contract §9). */
+  clientAddress(head: RequestHead): string {
+    if (!this.trusted || head.forwardedFor === '') return this.address;
+    const hops = head.forwardedFor.split(',');
+    let client = this.address;
+    for (let i = hops.length - 1; i >= 0; i--) {
+      const hop = plainAddress((hops[i] ?? '').trim());
+      if (isIP(hop) === 0) return client; // a trusted proxy passed on nonsense: believe only what was read
+      client = hop;
+      if (!isTrusted(hop, this.#proxies)) return client;
+    }
+    return client;
+  }
+
+  /**
+   * `X-Forwarded-*`, `Forwarded` and `Via` for the upstream, flat. The list is shared by the requests of a
+   * connection while nothing in it changes: do not modify it.
+   */
+  forwardingHeaders(head: RequestHead): readonly string[] {
+    const inherits =
+      this.trusted && (head.forwardedFor !== '' || head.forwardedProto !== '' || head.forwardedHost !== '');
+    if (inherits || head.via !== '') return this.#build(head, inherits);
+    if (head.host !== this.#host || this.#headers.length === 0) {
+      this.#headers = this.#build(head, false);
+      this.#host = head.host;
+    }
+    return this.#headers;
+  }
+
+  #build(head: RequestHead, inherits: boolean): string[] {
+    const chain =
+      inherits && head.forwardedFor !== '' ? `${head.forwardedFor}, ${this.address}` : this.address;
+    const proto = inherits && /^https?$/.test(head.forwardedProto) ? head.forwardedProto : this.#proto;
+    const host = inherits && head.forwardedHost !== '' ? head.forwardedHost : head.host;
+    return [
+      'X-Forwarded-For',
+      chain,
+      'X-Forwarded-Proto',
+      proto,
+      'X-Forwarded-Host',
+      host,
+      'Forwarded',
+      forwardedElements(chain, proto, host),
+      'Via',
+      head.via === '' ? VIA : `${head.via}, ${VIA}`,
+    ];
+  }
+}
+
+/** The same chain in the notation of RFC 7239; `proto` and `host` belong to the client's own hop. */
+function forwardedElements(chain: string, proto: string, host: string): string {
+  return chain
+    .split(',')
+    .map((hop, index) => {
+      const address = hop.trim();
+      const node = isIP(address) === 6 ? `"[${address}]"` : isIP(address) === 4 ? address : 'unknown';
+      return index === 0 ? `for=${node};proto=${proto};host=${quoted(host)}` : `for=${node}`;
+    })
+    .join(', ');
+}
+
+function quoted(value: string): string {
+  return `"${value.replace(/["\\]/g, '\\$&')}"`;
+}
+
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}
+
+function isTrusted(address: string, proxies: BlockList): boolean {
+  const family = isIP(address);
+  return family !== 0 && proxies.check(address, family === 6 ? 'ipv6' : 'ipv4');
+}
