@@ -42,7 +42,8 @@ export class AdminServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?', 1)[0];
-    if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, { error: 'method not allowed' });
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return reply(response, 405, { error: 'method not allowed' });
     if (path === '/ready') {
       const readiness = readinessOf(this.#state());
       return reply(response, readiness.ready ? 200 : 503, readiness);

@@ -56,15 +56,10 @@ interface Entry<V> {
 }
 
 /** Lookups by result, read by the metrics. */
-export interface CacheCounts {
-  l1Hit: number;
-  l1Miss: number;
-  l2Hit: number;
-  l2Miss: number;
-  l2Stale: number;
-  l2Forged: number;
-  l2Error: number;
-}
+export type CacheCounts = Record<
+  'l1Hit' | 'l1Miss' | 'l2Hit' | 'l2Miss' | 'l2Stale' | 'l2Forged' | 'l2Error',
+  number
+>;
 
 /**
  * An LRU in this process before records in Redis before an authority. Concurrent misses of a key share one

@@ -102,7 +102,6 @@ export class GatewayServer {
 
   #onRequest(request: IncomingMessage, response: GatewayResponse, expectsContinue: boolean): void {
     if (this.#draining) response.shouldKeepAlive = false;
-    response.on('close', onResponseClose);
     this.#pipeline.handle(request, response, this.#peerOf(request.socket), null, expectsContinue);
   }
 

@@ -1,5 +1,4 @@
-import type { AuditTrail } from '../audit/trail.ts';
-import type { Exchange } from './exchange.ts';
+import type { AuditSubject, AuditTrail } from '../audit/trail.ts';
 import type { Stage } from './stage.ts';
 import { ALLOW } from './verdict.ts';
 
@@ -16,12 +15,12 @@ export class Audit implements Stage {
     this.#trail = trail;
   }
 
-  decide() {
+  decide(): typeof ALLOW {
     return ALLOW;
   }
 
-  /** Records the exchange; called once for each, refused ones included. */
-  record(exchange: Exchange): void {
-    this.#trail?.record(exchange);
+  /** Records a request; called once for each, refused ones included. */
+  record(subject: AuditSubject): void {
+    this.#trail?.record(subject);
   }
 }

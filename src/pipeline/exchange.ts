@@ -19,7 +19,7 @@ export class Exchange implements AuditSubject, UpstreamCall {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: RequestHead;
-  readonly peer: Peer;
+  readonly peer: Peer<Exchange>;
   readonly method: string;
   /** Epoch milliseconds. */
   readonly startedAt: number;
@@ -68,7 +68,7 @@ export class Exchange implements AuditSubject, UpstreamCall {
     request: IncomingMessage,
     response: ServerResponse,
     head: RequestHead,
-    peer: Peer,
+    peer: Peer<Exchange>,
     onUpstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void,
   ) {
     this.request = request;
@@ -129,7 +129,7 @@ export class Exchange implements AuditSubject, UpstreamCall {
   }
   get statusCode(): number {
     // nginx's number for a client that went away before there was an answer.
-    return this.response.headersSent ? this.response.statusCode : 499;
+    return this.response.headersSent ? this.response.statusCode : (this.refusal?.status ?? 499);
   }
   get bytesIn(): number {
     return Number(this.head.contentLength) || 0;

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { AuditSubject } from '../audit/trail.ts';
 import type { UpstreamFault } from '../upstream/call.ts';
 import type { Forwarder } from '../upstream/forwarder.ts';
 import type { Peer } from '../upstream/peer.ts';
@@ -38,6 +39,8 @@ export class Pipeline {
   readonly #observer: ExchangeObserver;
   readonly #log: (error: unknown, stage: StageName, traceId: string) => void;
   readonly #upstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void;
+  /** One listener for all responses, which tells them apart by `this`: no closure per request. */
+  readonly #onResponseClose: (this: GatewayResponse) => void;
   #open = 0;
 
   constructor(parts: {
@@ -70,6 +73,10 @@ export class Pipeline {
     };
     this.#health = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, OK) };
     this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
+    const pipeline = this;
+    this.#onResponseClose = function onResponseClose() {
+      if (this.exchange !== null) pipeline.#finish(this.exchange);
+    };
     this.#routes = parts.routes;
     this.#audit = audit;
     this.#observer = parts.observer;
@@ -87,12 +94,15 @@ export class Pipeline {
   handle(
     request: IncomingMessage,
     response: GatewayResponse,
-    peer: Peer,
+    peer: Peer<Exchange>,
     fault: Refusal | null = null,
+    expectsContinue = false,
   ): void {
     const head = new RequestHead(request.rawHeaders);
     const exchange = new Exchange(request, response, head, peer, this.#upstreamFailed);
+    exchange.expectsContinue = expectsContinue;
     response.exchange = exchange;
+    response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
     this.#open++;
     const plan = this.#planFor(exchange, fault ?? faultOf(exchange));
@@ -101,12 +111,18 @@ export class Pipeline {
   }
 
   /** Ends an exchange: its connection or its answer is over. Called exactly once for each. */
-  finish(exchange: Exchange): void {
+  #finish(exchange: Exchange): void {
     this.#open--;
     exchange.close();
     if (exchange.peer.exchange === exchange) exchange.peer.exchange = null;
     if (exchange.audited) this.#audit.record(exchange);
     this.#observer.finished(exchange);
+  }
+
+  /** Notes a request that could not even be read; whoever met it has answered it. */
+  unparsed(refusal: Refusal, subject: AuditSubject): void {
+    this.#observer.refused(refusal);
+    this.#audit.record(subject);
   }
 
   #planFor(exchange: Exchange, fault: Refusal | null): Plan {

@@ -23,7 +23,9 @@ export class Metrics {
     'service',
     'kind',
   ]);
-  readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', ['result']);
+  readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
+    'result',
+  ]);
 
   /** @param worker value of the label that tells the workers' process metrics apart */
   constructor(worker: string) {
@@ -48,21 +50,28 @@ export class Metrics {
 
   /** Registers a gauge whose value is read when scraped. */
   gauge(name: string, help: string, read: () => number): void {
-    const gauge = new Gauge({ name, help, registers: [this.registry], collect: () => gauge.set(read()) });
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
   }
 
   /** Registers the lookups of the caches. */
   caches(sources: readonly CacheSource[]): void {
-    const counter = new Counter({
+    new Counter({
       name: 'gateway_cache_lookups_total',
       help: 'Cache lookups by tier (l1: this process, l2: Redis) and result',
       labelNames: ['cache', 'tier', 'result'],
       registers: [this.registry],
-      collect: () => {
-        counter.reset();
+      collect() {
+        this.reset();
         for (const { name, counts } of sources) {
           for (const [key, value] of Object.entries(counts)) {
-            counter.inc({ cache: name, tier: key.slice(0, 2), result: key.slice(2).toLowerCase() }, value);
+            this.inc({ cache: name, tier: key.slice(0, 2), result: key.slice(2).toLowerCase() }, value);
           }
         }
       },

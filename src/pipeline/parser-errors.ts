@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import type { AuditSubject } from '../audit/trail.ts';
+import type { Peer } from '../upstream/peer.ts';
+import { refusalBody } from './answers.ts';
+import type { Exchange } from './exchange.ts';
+import type { Pipeline } from './pipeline.ts';
+import { type Refusal, refusals } from './verdict.ts';
+
+const REASON_PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+};
+
+/** What the parser's error means for the client. */
+function refusalOf(error: Error): Refusal | null {
+  switch ('code' in error ? error.code : undefined) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'ETIMEDOUT':
+      return null; // a broken connection, not a broken request
+    case 'HPE_HEADER_OVERFLOW':
+      return refusals.badRequest('headers_too_large', 431, 'request header fields too large');
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return refusals.badRequest('chunk_extensions_too_large', 413, 'payload too large');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return refusals.badRequest('request_timeout', 408, 'request timeout');
+    default:
+      return refusals.badRequest('malformed_request');
+  }
+}
+
+/**
+ * Answers what the HTTP parser could not read, then closes the connection: nobody knows where the next
+ * request would begin.
+ */
+export function answerParserError(
+  error: Error,
+  socket: Duplex,
+  peer: Peer<Exchange>,
+  pipeline: Pipeline,
+): void {
+  const refusal = refusalOf(error);
+  const exchange = peer.exchange;
+  if (refusal === null || !socket.writable || exchange?.response.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const traceId = exchange?.traceId || randomUUID();
+  if (exchange === null) pipeline.unparsed(refusal, new UnparsedRequest(refusal, traceId, peer.address));
+  else exchange.refusal = refusal;
+  const body = refusalBody(refusal, traceId);
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${REASON_PHRASES[refusal.status]}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Trace-Id: ${traceId}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+/** What the audit trail learns of a request that could not be read: only where it came from. */
+class UnparsedRequest implements AuditSubject {
+  readonly startedAt = Date.now();
+  readonly traceId: string;
+  readonly method = '';
+  readonly path = '';
+  readonly query = '';
+  readonly resource = null;
+  readonly clientAddress: string;
+  readonly identity = null;
+  readonly callerService = null;
+  readonly routeService = null;
+  readonly eventType = 'request';
+  readonly decision = 'deny';
+  readonly reason: string;
+  readonly stage: string;
+  readonly statusCode: number;
+  readonly bytesIn = 0;
+  readonly bytesOut = 0;
+  readonly latencyMs = 0;
+  readonly authMs = -1;
+  readonly policyMs = -1;
+  readonly hpcMs = -1;
+  readonly upstreamMs = -1;
+
+  constructor(refusal: Refusal, traceId: string, clientAddress: string) {
+    this.traceId = traceId;
+    this.clientAddress = clientAddress;
+    this.reason = refusal.reason;
+    this.stage = refusal.stage;
+    this.statusCode = refusal.status;
+  }
+}
