@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { until } from './until.ts';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+
+/** A gateway started as its users start it, with what it printed. */
+export class Gateway {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly port: number;
+  readonly stateDir: string;
+  readonly process: ChildProcess;
+  output = '';
+
+  private constructor(process: ChildProcess, port: number, adminPort: number, stateDir: string) {
+    this.process = process;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.adminUrl = `http://127.0.0.1:${adminPort}`;
+    this.stateDir = stateDir;
+    process.stdout?.on('data', (chunk) => {
+      this.output += chunk;
+    });
+    process.stderr?.on('data', (chunk) => {
+      this.output += chunk;
+    });
+  }
+
+  /** Starts a gateway with `env` on free ports and waits until it is ready. */
+  static async start(env: Readonly<Record<string, string>>): Promise<Gateway> {
+    const gateway = await Gateway.spawn(env);
+    await until(async () => {
+      if (gateway.process.exitCode !== null) throw new Error(`gateway ended: ${gateway.output}`);
+      const response = await fetch(`${gateway.adminUrl}/ready`).catch(() => null);
+      return response?.status === 200;
+    });
+    return gateway;
+  }
+
+  /** Starts a gateway without waiting for it. */
+  static async spawn(env: Readonly<Record<string, string>>): Promise<Gateway> {
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const stateDir = mkdtempSync(join(tmpdir(), 'gateway-state-'));
+    const child = spawn(process.execPath, [MAIN], {
+      env: {
+        PATH: process.env.PATH ?? '',
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        ADMIN_PORT: String(adminPort),
+        WORKERS: '1',
+        STATE_DIR: stateDir,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    return new Gateway(child, port, adminPort, stateDir);
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`${this.adminUrl}/metrics`)).text();
+  }
+
+  /** Asks the gateway to stop and gives its exit code. */
+  async stop(): Promise<number | null> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const exited = once(this.process, 'exit');
+      this.process.kill('SIGTERM');
+      await exited;
+    }
+    rmSync(this.stateDir, { recursive: true, force: true });
+    return this.process.exitCode;
+  }
+}
