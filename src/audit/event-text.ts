@@ -5,7 +5,7 @@ import { maskQuery } from './query-mask.ts';
 const MAX_LENGTH = 255;
 
 /** Who asked, as far as an event tells. One object per token serves many events. */
-export interface AuditIdentity {
+interface AuditIdentity {
   readonly userId: string | null;
   readonly organizationId: string | null;
   readonly clientId: string | null;

@@ -95,7 +95,7 @@ export class Spool {
 
   /** The events of a segment; torn lines are left out and counted. */
   read(name: string): { events: SignedEvent[]; torn: number } {
-    const lines = readFileSync(join(this.#folder, name), 'utf8').split('\n').slice(0);
+    const lines = readFileSync(join(this.#folder, name), 'utf8').split('\n');
     if (lines.at(-1) === '') lines.pop();
     const events = lines.map(parseLine).filter((event) => event !== null);
     return { events, torn: lines.length - events.length };

@@ -1,7 +1,7 @@
-import { type Cluster, Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 
 /** A command unanswered for longer is given up; the request goes on without Redis. Milliseconds. */
-export const REDIS_COMMAND_TIMEOUT = 100;
+const REDIS_COMMAND_TIMEOUT = 100;
 
 /**
  * Opens a connection that never makes a request wait: no offline queue, no retries of commands, a short
@@ -21,5 +21,3 @@ export function connectRedis(url: string, name: string): Redis {
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 1000) * (0.75 + Math.random() / 2),
   });
 }
-
-export type RedisConnection = Redis | Cluster;

@@ -6,6 +6,7 @@ import {
   httpUrl,
   httpUrls,
   integer,
+  oneOf,
   optionalHttpUrl,
   optionalRedisUrl,
   redisUrl,
@@ -25,15 +26,7 @@ const environment = z.object({
   ADMIN_PORT: integer(0, 65_535, 9464),
   WORKERS: integer(1, 1024, availableParallelism()),
   DRAIN_TIMEOUT: seconds(0, 3600, 30),
-  LOG_LEVEL: z.preprocess(
-    (value) => (value === '' ? undefined : value),
-    z
-      .enum(
-        ['fatal', 'error', 'warn', 'info', 'debug', 'silent'],
-        'expected fatal, error, warn, info, debug or silent',
-      )
-      .default('info'),
-  ),
+  LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
 
   IAM_URL: httpUrl('http://omnibioai-auth:8000'),
   POLICY_URL: httpUrl('http://omnibioai-policy-engine:8001'),
@@ -66,10 +59,7 @@ const environment = z.object({
   CACHE_MAX: integer(100, 10_000_000, 50_000),
   TRUSTED_PROXIES: text,
 
-  AUDIT_MODE: z.preprocess(
-    (value) => (value === '' ? undefined : value),
-    z.enum(['async', 'off'], 'expected async or off').default('async'),
-  ),
+  AUDIT_MODE: oneOf(['async', 'off'], 'async'),
   STATE_DIR: textOr('state'),
   AUDIT_FLUSH_INTERVAL: seconds(0.001, 10, 0.02),
   AUDIT_BACKLOG_MAX: integer(128, 10_000_000, 50_000),

@@ -43,10 +43,11 @@ export function textOr(fallback: string) {
 }
 
 /** One of a few words. */
-export function oneOf<const Word extends string>(words: readonly [Word, ...Word[]], fallback: Word) {
-  return z
-    .preprocess(unsetIfEmpty, z.enum(words, `expected ${words.join(' or ')}`))
-    .default(fallback as never);
+export function oneOf<const Word extends string>(words: readonly [Word, ...Word[]], fallback: NoInfer<Word>) {
+  return z.preprocess(
+    (value) => unsetIfEmpty(value) ?? fallback,
+    z.enum(words, `expected ${words.join(', ').replace(/, (?=[^,]*$)/, ' or ')}`),
+  );
 }
 
 /** Why `value` is no base URL of an HTTP service, or null if it is one. */

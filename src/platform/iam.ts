@@ -18,7 +18,7 @@ const validAnswer = z.object({
 });
 
 /** What IAM knows about the owner of a valid token. */
-export interface IamAccount {
+interface IamAccount {
   readonly userId: string;
   readonly email: string | null;
   readonly roles: readonly string[];

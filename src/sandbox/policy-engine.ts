@@ -3,7 +3,7 @@ import { type Address, type Call, fieldsOf, JsonService, type Reply } from './ht
 const KNOWN_ROLES = ['admin', 'researcher', 'viewer', 'gpu_user', 'dgx_access', 'clinician', 'developer'];
 
 /** A rule that forbids what all of its fields match. */
-export interface DenyRule {
+interface DenyRule {
   readonly role: string;
   readonly method: string;
   readonly reason: string;

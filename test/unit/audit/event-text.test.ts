@@ -1,0 +1,115 @@
+import { createHash, createHmac } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type AuditSubject, eventText } from '../../../src/audit/event-text.ts';
+import { maskQuery } from '../../../src/audit/query-mask.ts';
+import { AuditSigner } from '../../../src/audit/signature.ts';
+
+const plain: AuditSubject = {
+  startedAt: Date.UTC(2026, 0, 1),
+  traceId: '11111111-1111-1111-1111-111111111111',
+  method: 'GET',
+  path: '/api/tes/v1/tasks',
+  query: 'view=FULL&token=secret',
+  resource: '/tes/v1/tasks',
+  clientAddress: '192.0.2.1',
+  identity: { userId: '42', organizationId: '7', clientId: null, tokenType: 'user' },
+  callerService: null,
+  routeService: 'tes',
+  eventType: 'request',
+  decision: 'allow',
+  reason: null,
+  stage: null,
+  statusCode: 200,
+  bytesIn: 0,
+  bytesOut: 12,
+  latencyMs: 1.5,
+  authMs: -1,
+  policyMs: 2,
+  hpcMs: -1,
+  upstreamMs: 0.25,
+};
+
+test('an event has the members of the contract in their order', () => {
+  const event = JSON.parse(eventText(plain));
+  expect(Object.keys(event)).toEqual([
+    'event_id',
+    'timestamp',
+    'service',
+    'event_type',
+    'user_id',
+    'organization_id',
+    'tenant_scope',
+    'action',
+    'resource',
+    'decision',
+    'reason',
+    'trace_id',
+    'context',
+    'status_code',
+    'latency_ms',
+    'endpoint',
+  ]);
+  expect(event).toMatchObject({
+    timestamp: '2026-01-01T00:00:00.000000+00:00',
+    service: 'gateway',
+    user_id: '42',
+    organization_id: '7',
+    tenant_scope: 'organization',
+    action: 'GET /api/tes/v1/tasks',
+    context: { client: '192.0.2.1', query: 'view=FULL&token=***', policy_ms: 2, upstream_ms: 0.25 },
+    endpoint: '/api/tes/v1/tasks',
+  });
+});
+
+test('without an organisation the scope is unknown', () => {
+  expect(JSON.parse(eventText({ ...plain, identity: null }))).toMatchObject({
+    user_id: null,
+    organization_id: null,
+    tenant_scope: 'unknown',
+  });
+});
+
+test('hostile text breaks neither the JSON nor the caps', () => {
+  const hostile = fc.string({ unit: 'binary', maxLength: 600 });
+  fc.assert(
+    fc.property(hostile, hostile, hostile, hostile, (path, query, reason, address) => {
+      const text = eventText({ ...plain, path, query, reason, resource: path, clientAddress: address });
+      const event = JSON.parse(text);
+      expect(text.isWellFormed()).toBe(true);
+      expect(text).not.toMatch(/\\ud[89a-f][0-9a-f]{2}/i);
+      for (const name of ['action', 'resource', 'reason'])
+        expect(event[name].length).toBeLessThanOrEqual(255);
+      if (path.length > 255) expect(event.context.truncated).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('values of a query stay out unless their name is on the list', () => {
+  expect(maskQuery('page=2&access_token=eyJ&limit=10&eyJhbGci&state=a%20b')).toBe(
+    'page=2&access_token=***&limit=10&***&state=***',
+  );
+});
+
+test('the signature is the one of the contract’s golden vector', () => {
+  const data =
+    '{"event_id": "11111111-1111-1111-1111-111111111111", "timestamp": "2026-01-01T00:00:00+00:00", "service": "gateway", "event_type": "request", "user_id": null, "action": "", "resource": null, "decision": null, "reason": null, "trace_id": null, "context": {}}';
+  expect(new AuditSigner('test-secret-vector').sign(data)).toBe(
+    'v1:96b18a8dbd82707a78b14a7c446acfef50d3882c9d5160ffad6084d0771c7410',
+  );
+});
+
+test('any signature agrees with an independent computation', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'binary', minLength: 1 }),
+      (data, secret) => {
+        const key = createHash('sha256').update(`omnibioai-audit-events:${secret}`).digest();
+        const mac = createHmac('sha256', key).update('v1\n').update('gateway\n').update(data).digest('hex');
+        expect(new AuditSigner(secret).sign(data)).toBe(`v1:${mac}`);
+      },
+    ),
+  );
+});
