@@ -24,12 +24,12 @@ const HEAD = '{"sig":"';
 const MIDDLE = '","event":';
 
 /** One line of a segment: JSON that a person can read, from which the signed bytes come back exactly. */
-export function lineOf({ data, sig }: SignedEvent): string {
+function lineOf({ data, sig }: SignedEvent): string {
   return `${HEAD}${sig}${MIDDLE}${data}}\n`;
 }
 
 /** Takes a line apart; null where it is torn. */
-export function parseLine(line: string): SignedEvent | null {
+function parseLine(line: string): SignedEvent | null {
   const middle = line.indexOf(MIDDLE);
   if (!line.startsWith(HEAD) || middle === -1 || !line.endsWith('}}')) return null;
   return { sig: line.slice(HEAD.length, middle), data: line.slice(middle + MIDDLE.length, -1) };
