@@ -43,8 +43,7 @@ export class PolicyEngine {
         email: facts.email,
         roles: facts.roles,
         permissions: facts.permissions,
-        // The engine answers 500 unless this is a string.
-        org_id: facts.organizationId ?? '',
+        org_id: facts.organizationId,
         action,
         resource,
         service,
