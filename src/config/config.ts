@@ -9,6 +9,7 @@ import {
   oneOf,
   optionalHttpUrl,
   optionalRedisUrl,
+  origins,
   redisUrl,
   seconds,
   text,
@@ -58,6 +59,7 @@ const environment = z.object({
   POLICY_CACHE_TTL: seconds(0, 3600, 30),
   CACHE_MAX: integer(100, 10_000_000, 50_000),
   TRUSTED_PROXIES: text,
+  CORS_ORIGINS: origins,
 
   AUDIT_MODE: oneOf(['async', 'off'], 'async'),
   STATE_DIR: textOr('state'),
@@ -104,6 +106,8 @@ export interface Config {
   readonly policyCacheTtl: number;
   readonly cacheMax: number;
   readonly trustedProxies: BlockList;
+  /** Origins whose pages may call the gateway from a browser; empty: none, and CORS is not spoken. */
+  readonly corsOrigins: ReadonlySet<string>;
   readonly auditMode: 'async' | 'off';
   readonly stateDir: string;
   readonly auditFlushInterval: number;
@@ -246,6 +250,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     policyCacheTtl: values.POLICY_CACHE_TTL,
     cacheMax: values.CACHE_MAX,
     trustedProxies: proxies,
+    corsOrigins: values.CORS_ORIGINS,
     auditMode: values.AUDIT_MODE,
     stateDir: values.STATE_DIR,
     auditFlushInterval: values.AUDIT_FLUSH_INTERVAL,
@@ -273,6 +278,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
     redisUrl: mask(config.redisUrl),
     auditRedisUrl: mask(config.auditRedisUrl),
     trustedProxies: proxies.rules,
+    corsOrigins: [...config.corsOrigins],
     routes: config.routes.map(
       ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
     ),

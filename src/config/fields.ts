@@ -116,3 +116,20 @@ export const optionalRedisUrl = z.preprocess(
     .default(null)
     .refine((value) => value === null || isRedisUrl(value), REDIS_URL_EXPECTED),
 );
+
+/** Origins as browsers write them (RFC 6454 §6.2), separated by commas; compared as a whole, so no pattern. */
+export const origins = z
+  .preprocess(unsetIfEmpty, z.string().default(''))
+  .transform((list) => list.split(',').map((part) => part.trim()))
+  .transform((list) => new Set(list.filter((part) => part !== '')))
+  .superRefine((list, context) => {
+    for (const origin of list) {
+      const url = URL.parse(origin);
+      if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== origin || origin.includes('*')) {
+        context.addIssue({
+          code: 'custom',
+          message: 'expected origins such as https://studio.example.org, without path or default port',
+        });
+      }
+    }
+  });

@@ -163,3 +163,22 @@ describe('ROUTES_FILE', () => {
     expect(faults({ ROUTES_FILE: '/nowhere/routes.json' })[0]).toContain('cannot be read (ENOENT)');
   });
 });
+
+test('CORS_ORIGINS takes origins as browsers write them and nothing else', () => {
+  const { corsOrigins } = loadConfig({ CORS_ORIGINS: 'https://a.example, http://localhost:5173,' });
+  expect([...corsOrigins]).toEqual(['https://a.example', 'http://localhost:5173']);
+  expect(loadConfig({}).corsOrigins.size).toBe(0);
+  const wrong = [
+    '*',
+    'null',
+    'https://a.example/',
+    'https://A.example',
+    'https://a.example:443',
+    'a.example',
+  ];
+  for (const value of [...wrong, 'https://*.example', 'ftp://a.example', 'https://a.example,null']) {
+    expect(faults({ CORS_ORIGINS: value }), value).toEqual([
+      `CORS_ORIGINS: expected origins such as https://studio.example.org, without path or default port, got "${value}"`,
+    ]);
+  }
+});
