@@ -12,7 +12,10 @@ export interface ClusterState {
 /** Gives the metrics of all workers that answer, each as its registry's JSON. */
 export type MetricsCollector = () => Promise<object[]>;
 
-/** The admin port: `GET /metrics`, summed over the workers, and `GET /ready`. Not for clients. */
+/**
+ * The admin port: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are served), and
+ * `GET /health` (whether the primary lives). Not for clients.
+ */
 export class AdminServer {
   readonly #server: Server;
   readonly #own = new Registry();
@@ -48,6 +51,7 @@ export class AdminServer {
       const readiness = readinessOf(this.#state());
       return reply(response, readiness.ready ? 200 : 503, readiness);
     }
+    if (path === '/health') return reply(response, 200, { status: 'ok' });
     if (path !== '/metrics') return reply(response, 404, { error: 'not found' });
     response.writeHead(200, { 'content-type': this.#own.contentType }).end(await this.#metrics());
   }

@@ -70,6 +70,9 @@ const environment = z.object({
 
 type Environment = z.infer<typeof environment>;
 
+/** Names of all variables. */
+export const VARIABLES: readonly string[] = Object.keys(environment.shape);
+
 /** Variables whose values are never shown. */
 const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET'];
 
