@@ -70,6 +70,7 @@ function readinessOf({ draining, workers, wanted }: ClusterState) {
     draining,
     workers: { wanted, accepting: accepting.length },
     redis: worst(workers.map((worker) => worker.redis)),
+    revocations: worst(workers.map((worker) => worker.revocations)),
     engines: Object.fromEntries(
       Object.keys(workers[0]?.engines ?? {}).map((engine) => [
         engine,
@@ -81,7 +82,7 @@ function readinessOf({ draining, workers, wanted }: ClusterState) {
 
 /** One word for all workers: the first that is neither well nor unknown, else the best known. */
 function worst(states: readonly string[]): string {
-  const well = ['ready', 'ok', 'embedded'];
+  const well = ['ready', 'ok', 'live', 'embedded'];
   return (
     states.find((state) => !well.includes(state) && state !== 'unknown') ??
     states.find((state) => well.includes(state)) ??

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis/open-redis.ts';
 import type { HolderKeys } from './keys.ts';
 import { blacklistKey } from './keys.ts';
 import type { RecordSeal } from './record-seal.ts';
@@ -18,7 +18,10 @@ return 0`;
 export interface SharedReading {
   /** The record's content, if there is one with a right seal. */
   readonly content: string | null;
-  /** Milliseconds since the record was stored, by Redis's own clock: clocks of gateways may differ. */
+  /**
+   * Milliseconds since the authority was asked: the time the question took by the writer's clock, the time
+   * since by Redis's own, because clocks of gateways may differ.
+   */
   readonly age: number;
   /** The holder's revocation mark, to be handed to {@link SharedStore.write}. Null: Redis did not answer. */
   readonly mark: string | null;
@@ -32,10 +35,12 @@ const UNREACHABLE: SharedReading = { content: null, age: 0, mark: null, blacklis
 
 /** L2: sealed records in Redis, each tied to its holder's revocation mark. Never throws. */
 export class SharedStore {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #seal: RecordSeal;
+  /** Epoch milliseconds: records of earlier knowledge may have outlived a revocation. */
+  #distrustBefore = 0;
 
-  constructor(redis: Redis, seal: RecordSeal) {
+  constructor(redis: RedisClient, seal: RecordSeal) {
     this.#redis = redis;
     this.#seal = seal;
   }
@@ -54,28 +59,32 @@ export class SharedStore {
       if (sealed === null) return { ...known, content: null, result: 'miss' };
       const content = this.#seal.open(recordKey, sealed);
       if (content === null) return { ...known, content: null, result: 'forged' };
-      const [markAtFill, lifetime, value = ''] = content.split('\n', 3);
+      const [markAtFill, lifetime, spent, value = ''] = content.split('\n', 4);
       if (markAtFill !== known.mark) return { ...known, content: null, result: 'stale' };
-      return { ...known, content: value, age: Number(lifetime) - remaining, result: 'hit' };
+      const age = Number(spent) + Math.max(0, Number(lifetime) - remaining);
+      if (Date.now() - age <= this.#distrustBefore) return { ...known, content: null, result: 'stale' };
+      return { ...known, content: value, age, result: 'hit' };
     } catch {
       return UNREACHABLE; // counted by the caller as result "error"
     }
   }
 
   /**
-   * Stores a record (one line of text) for `ttl` milliseconds, unless the holder was marked since `mark` was read.
-   * Resolves to false where it was not stored.
+   * Stores a record (one line of text), unless the holder was marked since `mark` was read.
+   * @param spent milliseconds since the authority was asked
+   * @param ttl milliseconds
+   * @returns false where it was not stored
    */
   async write(
     keys: HolderKeys,
     recordKey: string,
-    mark: string,
-    content: string,
-    ttl: number,
+    record: { mark: string; content: string; spent: number; ttl: number },
   ): Promise<boolean> {
     if (this.#redis.status !== 'ready') return false;
-    const lifetime = Math.max(1, Math.floor(ttl));
-    const sealed = this.#seal.close(recordKey, `${mark}\n${lifetime}\n${content}`);
+    const lifetime = Math.max(1, Math.floor(record.ttl));
+    const { mark } = record;
+    const text = `${mark}\n${lifetime}\n${Math.ceil(record.spent)}\n${record.content}`;
+    const sealed = this.#seal.close(recordKey, text);
     try {
       const stored = await this.#redis.eval(
         STORE_IF_UNMARKED,
@@ -92,14 +101,18 @@ export class SharedStore {
     }
   }
 
-  /** Outdates every record of the holder in Redis. Resolves to false where Redis did not confirm it. */
-  async raiseMark(keys: HolderKeys): Promise<boolean> {
-    if (this.#redis.status !== 'ready') return false;
+  /**
+   * Outdates every record of the holder in Redis. Where Redis does not confirm it (away, full, a read-only
+   * replica), this process takes no record from before this moment any more.
+   */
+  async raiseMark(keys: HolderKeys): Promise<void> {
     try {
-      await this.#redis.multi().incr(keys.mark).expire(keys.mark, MARK_TTL).exec();
-      return true;
+      if (this.#redis.status !== 'ready') throw new Error('not connected');
+      const replies = await this.#redis.multi().incr(keys.mark).expire(keys.mark, MARK_TTL).exec();
+      const failed = replies?.find(([error]) => error !== null);
+      if (replies === null || failed !== undefined) throw failed?.[0] ?? new Error('aborted');
     } catch {
-      return false;
+      this.#distrustBefore = Date.now();
     }
   }
 }

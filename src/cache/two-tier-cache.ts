@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { HolderKeys } from './keys.ts';
-import type { SharedStore } from './shared-store.ts';
+import type { SharedReading, SharedStore } from './shared-store.ts';
 import type { Watermark, Watermarks } from './watermarks.ts';
 
 /** How long a refusal is remembered, so that a flood of one bad token costs its engine nothing. Milliseconds. */
@@ -12,10 +12,13 @@ const REFUSALS_MAX = 10_000;
 /** A load is begun again when a revocation arrives while it runs; this often, then it is given up. */
 const MAX_LOADS = 3;
 
+/** An authority that could not be asked in the background is tried again after so long. Milliseconds. */
+const REFRESH_RETRY = 1_000;
+
 /** What a load found out. */
 export interface Learnt<V> {
   readonly value: V;
-  /** Epoch milliseconds until which the value holds; 0: it must not be kept. */
+  /** Epoch milliseconds until which the value holds; 0: the authority could not be asked. */
   readonly validUntil: number;
   /** Whether the value is a refusal. Refusals are kept briefly, in this process only. */
   readonly refused: boolean;
@@ -41,14 +44,20 @@ export interface Question<V> {
 
 /** From which moment on knowledge may be trusted; see `RevocationChannel`. */
 export interface Trust {
+  /** Milliseconds that knowledge is good for while nobody tells of revocations. */
+  readonly window: number;
   /** Epoch milliseconds: what was learnt earlier must be asked again. */
   floor(now: number): number;
 }
 
-interface Entry<V> {
+/** Something known, and for how long. */
+export interface Entry<V> {
   readonly value: V;
+  /** Epoch milliseconds at which its authority was asked. */
   readonly learntAt: number;
   readonly validUntil: number;
+  /** Epoch milliseconds from which a user of the entry should call {@link TwoTierCache.refresh}. */
+  refreshAt: number;
   readonly holder: Watermark;
   readonly holderCount: number;
   readonly token: Watermark | null;
@@ -60,6 +69,9 @@ export type CacheCounts = Record<
   'l1Hit' | 'l1Miss' | 'l2Hit' | 'l2Miss' | 'l2Stale' | 'l2Forged' | 'l2Error',
   number
 >;
+
+/** How questions of the background ended. */
+export type RecheckResult = 'confirmed' | 'refused' | 'unavailable';
 
 /**
  * An LRU in this process before records in Redis before an authority. Concurrent misses of a key share one
@@ -75,8 +87,10 @@ export class TwoTierCache<V> {
     l2Forged: 0,
     l2Error: 0,
   };
+  readonly rechecks: Record<RecheckResult, number> = { confirmed: 0, refused: 0, unavailable: 0 };
   readonly #kind: string;
   readonly #ttl: number;
+  readonly #maxAge: number;
   readonly #marks: Watermarks;
   readonly #trust: Trust;
   readonly #shared: SharedStore | null;
@@ -87,11 +101,14 @@ export class TwoTierCache<V> {
   /**
    * @param options.kind names the records in Redis
    * @param options.ttl milliseconds a value may be kept at most; 0: never
+   * @param options.maxAge milliseconds after which the authority is asked again, although the value may still
+   *   serve while the authority is away; infinite without
    * @param options.max entries in L1
    */
   constructor(options: {
     kind: string;
     ttl: number;
+    maxAge?: number;
     max: number;
     marks: Watermarks;
     trust: Trust;
@@ -99,6 +116,7 @@ export class TwoTierCache<V> {
   }) {
     this.#kind = options.kind;
     this.#ttl = options.ttl;
+    this.#maxAge = options.maxAge ?? Number.POSITIVE_INFINITY;
     this.#marks = options.marks;
     this.#trust = options.trust;
     this.#shared = options.shared;
@@ -107,60 +125,85 @@ export class TwoTierCache<V> {
     this.#refusals = new LRUCache({ max: REFUSALS_MAX, dispose });
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   /**
-   * The value of `key` if this process may still serve it. Synchronous: the hot path ends here.
+   * What is known of `key`, if this process may still act on it. Synchronous: the hot path ends here.
    * @param now epoch milliseconds
    */
-  peek(key: string, now: number): V | undefined {
+  peek(key: string, now: number): Entry<V> | undefined {
     const entry = this.#entries.get(key);
-    if (entry !== undefined && this.#holds(entry, now)) {
+    if (entry !== undefined && this.#fresh(entry, now)) {
       this.counts.l1Hit++;
-      return entry.value;
+      return entry;
     }
     this.counts.l1Miss++;
     return undefined;
   }
 
+  /** Whether {@link peek} would give something; counts nothing and leaves the order of eviction alone. */
+  has(key: string, now: number): boolean {
+    const entry = this.#entries.peek(key);
+    return entry !== undefined && this.#fresh(entry, now);
+  }
+
   /** Finds the value of `key` past L1's good entries: remembered refusals, L2, then the authority. */
   find(key: string, question: Question<V>): Promise<V> {
     const refusal = this.#refusals.get(question.digest);
-    if (refusal !== undefined && this.#holds(refusal, Date.now())) return Promise.resolve(refusal.value);
-    const running = this.#loads.get(key);
-    if (running !== undefined) return running;
-    const load = this.#load(key, question).finally(() => this.#loads.delete(key));
+    if (refusal !== undefined && this.#current(refusal, Date.now())) return Promise.resolve(refusal.value);
+    return this.#loads.get(key) ?? this.#begin(key, question, this.#maxAge);
+  }
+
+  /** Asks about an entry again before it is too old, so that no request has to wait for it. */
+  refresh(key: string, entry: Entry<V>, question: Question<V>): void {
+    if (this.#loads.has(key)) return;
+    entry.refreshAt = Number.POSITIVE_INFINITY;
+    this.#begin(key, question, this.#maxAge / 2).then(
+      () => {
+        const known = this.#entries.peek(key);
+        this.rechecks[known === undefined ? 'refused' : known === entry ? 'unavailable' : 'confirmed']++;
+        if (known === entry) entry.refreshAt = Date.now() + REFRESH_RETRY;
+      },
+      () => this.rechecks.unavailable++, // the entry ages, and the next request asks for itself
+    );
+  }
+
+  #begin(key: string, question: Question<V>, maxAge: number): Promise<V> {
+    const load = this.#load(key, question, maxAge).finally(() => this.#loads.delete(key));
     this.#loads.set(key, load);
     return load;
   }
 
-  #holds(entry: Entry<V>, now: number): boolean {
+  /** Not ended and not revoked. */
+  #current(entry: Entry<V>, now: number): boolean {
     return (
       now < entry.validUntil &&
       entry.holder.count === entry.holderCount &&
-      (entry.token === null || entry.token.count === entry.tokenCount) &&
-      entry.learntAt >= this.#trust.floor(now)
+      (entry.token === null || entry.token.count === entry.tokenCount)
     );
   }
 
-  async #load(key: string, question: Question<V>): Promise<V> {
+  /** Current, and no revocation of it can have been missed for longer than the bound. */
+  #trusted(entry: Entry<V>, now: number): boolean {
+    return this.#current(entry, now) && entry.learntAt >= this.#trust.floor(now);
+  }
+
+  #fresh(entry: Entry<V>, now: number): boolean {
+    return this.#trusted(entry, now) && now - entry.learntAt < this.#maxAge;
+  }
+
+  async #load(key: string, question: Question<V>, maxAge: number): Promise<V> {
     const holder = this.#marks.hold(question.holder);
     const token = question.jti === null ? null : this.#marks.hold(`jti:${question.jti}`);
     try {
       for (let load = 0; load < MAX_LOADS; load++) {
         const holderCount = holder.count;
         const tokenCount = token?.count ?? 0;
-        const startedAt = Date.now();
-        const { learnt, age } = await this.#learn(question, startedAt);
+        const epoch = this.#marks.epoch;
+        const { learnt, learntAt } = await this.#learn(question, maxAge);
+        // Revoked, or the channel was renewed and may have missed it: the answer is outdated already.
         if (holder.count !== holderCount || (token?.count ?? 0) !== tokenCount) continue;
-        this.#keep(key, question, {
-          value: learnt,
-          learntAt: startedAt - age,
-          holderCount,
-          tokenCount,
-        });
+        if (this.#marks.epoch !== epoch) continue;
+        if (learnt.validUntil === 0) return this.#standIn(key) ?? learnt.value;
+        this.#keep(key, question, { learnt, learntAt, holderCount, tokenCount });
         return learnt.value;
       }
       throw new Error('revoked again and again while asking');
@@ -170,60 +213,91 @@ export class TwoTierCache<V> {
     }
   }
 
-  async #learn(question: Question<V>, now: number): Promise<{ learnt: Learnt<V>; age: number }> {
-    if (this.#shared === null) return { learnt: await question.ask(), age: 0 };
+  /** What is still trusted although it should have been asked about again, while the authority is away. */
+  #standIn(key: string): V | undefined {
+    const entry = this.#entries.peek(key);
+    return entry !== undefined && this.#trusted(entry, Date.now()) ? entry.value : undefined;
+  }
+
+  async #learn(question: Question<V>, maxAge: number): Promise<{ learnt: Learnt<V>; learntAt: number }> {
+    const startedAt = Date.now();
+    if (this.#shared === null) return { learnt: await question.ask(), learntAt: startedAt };
     const recordKey = question.keys.record(this.#kind, question.digest);
     const reading = await this.#shared.read(question.keys, recordKey, question.jti);
     if (reading.blacklisted) {
-      return { learnt: { value: question.blacklisted(), validUntil: Infinity, refused: true }, age: 0 };
+      const value = question.blacklisted();
+      return { learnt: { value, validUntil: Infinity, refused: true }, learntAt: startedAt };
     }
-    if (reading.content !== null && now - reading.age >= this.#trust.floor(now)) {
-      const known = this.#decode(question, reading.content);
-      if (known !== null && known.validUntil > now) {
-        this.counts.l2Hit++;
-        return { learnt: known, age: reading.age };
-      }
+    const recordedAt = startedAt - reading.age;
+    const known = this.#recorded(question, reading);
+    const floor = Math.max(this.#trust.floor(startedAt), startedAt - maxAge);
+    if (known !== null && known.validUntil > startedAt && recordedAt >= floor) {
+      this.counts.l2Hit++;
+      return { learnt: known, learntAt: recordedAt };
     }
-    if (reading.result === 'error') this.counts.l2Error++;
-    else if (reading.result === 'forged') this.counts.l2Forged++;
-    else if (reading.result === 'miss') this.counts.l2Miss++;
-    else this.counts.l2Stale++;
+    this.#countMiss(reading);
 
+    const askedAt = Date.now();
     const learnt = await question.ask();
-    const ttl = Math.min(this.#ttl, learnt.validUntil - Date.now());
+    const now = Date.now();
+    const ttl = Math.min(this.#ttl, learnt.validUntil - now);
     if (!learnt.refused && ttl > 0 && reading.mark !== null) {
-      const content = `${learnt.validUntil} ${question.encode(learnt.value)}`;
       // Not awaited: the request need not wait for the store, and a lost race is the script's business.
-      void this.#shared.write(question.keys, recordKey, reading.mark, content, ttl);
+      void this.#shared.write(question.keys, recordKey, {
+        mark: reading.mark,
+        content: `${learnt.validUntil} ${question.encode(learnt.value)}`,
+        spent: now - askedAt,
+        ttl,
+      });
+    } else if (learnt.refused && learnt.validUntil !== 0 && reading.content !== null) {
+      // Nobody announced it: without this, other workers would go on taking the record.
+      void this.#shared.raiseMark(question.keys);
     }
-    return { learnt, age: 0 };
+    return { learnt, learntAt: askedAt };
   }
 
-  #decode(question: Question<V>, content: string): Learnt<V> | null {
+  #recorded(question: Question<V>, { content }: SharedReading): Learnt<V> | null {
+    if (content === null) return null;
     const space = content.indexOf(' ');
     const value = question.decode(content.slice(space + 1));
     return value === null ? null : { value, validUntil: Number(content.slice(0, space)), refused: false };
   }
 
+  #countMiss({ result }: SharedReading): void {
+    if (result === 'error') this.counts.l2Error++;
+    else if (result === 'forged') this.counts.l2Forged++;
+    else if (result === 'miss') this.counts.l2Miss++;
+    else this.counts.l2Stale++;
+  }
+
   #keep(
     key: string,
     question: Question<V>,
-    learnt: { value: Learnt<V>; learntAt: number; holderCount: number; tokenCount: number },
+    known: { learnt: Learnt<V>; learntAt: number; holderCount: number; tokenCount: number },
   ): void {
-    const { value, validUntil, refused } = learnt.value;
-    const ttl = refused ? REFUSAL_TTL : this.#ttl;
-    const until = Math.min(learnt.learntAt + ttl, validUntil);
-    if (until <= Date.now()) return;
+    const { value, validUntil, refused } = known.learnt;
+    if (refused) this.#entries.delete(key);
+    const until = Math.min(known.learntAt + (refused ? REFUSAL_TTL : this.#ttl), validUntil);
+    const now = Date.now();
+    if (until <= now) return;
     // Refusals go by digest: a flood of 8 KB tokens must not fill the memory.
     (refused ? this.#refusals : this.#entries).set(refused ? question.digest : key, {
       value,
-      learntAt: learnt.learntAt,
+      learntAt: known.learntAt,
       validUntil: until,
+      refreshAt: this.#refreshAt(known.learntAt, now),
       holder: this.#marks.hold(question.holder),
-      holderCount: learnt.holderCount,
+      holderCount: known.holderCount,
       token: question.jti === null ? null : this.#marks.hold(`jti:${question.jti}`),
-      tokenCount: learnt.tokenCount,
+      tokenCount: known.tokenCount,
     });
+  }
+
+  /** Spread over a third of the age allowed, so that what was learnt together is not asked again together. */
+  #refreshAt(learntAt: number, now: number): number {
+    const windowed = this.#trust.floor(now) >= now - this.#trust.window;
+    const age = windowed ? Math.min(this.#maxAge, this.#trust.window) : this.#maxAge;
+    return learntAt + age * (0.4 + Math.random() / 3);
   }
 
   #release(entry: Entry<V>): void {

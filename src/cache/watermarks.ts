@@ -13,6 +13,8 @@ export interface Watermark {
  * it, so memory is bounded by the caches; a revocation of a name nobody holds concerns nothing here.
  */
 export class Watermarks {
+  /** Counts the times at which revocations may have been missed: loads under way then are begun again. */
+  epoch = 0;
   readonly #marks = new Map<string, Watermark>();
 
   /** Takes hold of the counter of `name`; every hold needs one {@link release}. */
@@ -36,10 +38,5 @@ export class Watermarks {
     if (mark === undefined) return false;
     mark.count++;
     return true;
-  }
-
-  /** Outdates everything: what was missed while the channel was down is unknown. */
-  raiseAll(): void {
-    for (const mark of this.#marks.values()) mark.count++;
   }
 }

@@ -87,10 +87,11 @@ export class GatewayServer {
     NetServer.prototype.close.call(this.#server);
     for (const socket of this.#sockets) this.#closeAfterAnswer(socket);
     while (this.#sockets.size > 0 && Date.now() - startedAt < timeout) {
-      if (this.#pipeline.open === 0 && Date.now() - startedAt >= Math.min(DRAIN_IDLE, timeout)) break;
+      if (this.#pipeline.exchanges.size === 0 && Date.now() - startedAt >= Math.min(DRAIN_IDLE, timeout))
+        break;
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL));
     }
-    const cut = this.#pipeline.open;
+    const cut = this.#pipeline.exchanges.size;
     for (const socket of this.#sockets) socket.destroy();
     return cut;
   }

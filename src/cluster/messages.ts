@@ -5,6 +5,8 @@ export interface WorkerStatus {
   readonly accepting: boolean;
   /** State of the shared cache's connection; `embedded` without Redis. */
   readonly redis: string;
+  /** Whether revocations arrive: `live`, `degraded` (no pushes), `down` or `embedded`. */
+  readonly revocations: string;
   /** How the last question to each decision service ended; `unknown` before the first. */
   readonly engines: Readonly<Record<string, string>>;
 }

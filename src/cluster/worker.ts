@@ -1,22 +1,17 @@
 import cluster from 'node:cluster';
-import type { Redis } from 'ioredis';
 import { AuditTrail } from '../audit/trail.ts';
-import { RecordSeal } from '../cache/record-seal.ts';
-import { connectRedis } from '../cache/redis.ts';
-import { SharedStore } from '../cache/shared-store.ts';
-import { type Trust, TwoTierCache } from '../cache/two-tier-cache.ts';
-import { Watermarks } from '../cache/watermarks.ts';
 import type { Config } from '../config/config.ts';
 import { Audit } from '../pipeline/audit.ts';
-import { Auth, type AuthResult } from '../pipeline/auth.ts';
+import { Auth } from '../pipeline/auth.ts';
 import { Hpc } from '../pipeline/hpc.ts';
+import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
-import { type Decision, PolicyEngine } from '../platform/policy-engine.ts';
+import { PolicyEngine } from '../platform/policy-engine.ts';
 import { ServiceTokens } from '../platform/service-token.ts';
 import { TokenVerifier } from '../platform/token-verifier.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
@@ -24,6 +19,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Forwarder } from '../upstream/forwarder.ts';
 import { RouteTable } from '../upstream/route-table.ts';
 import { GatewayServer } from './gateway-server.ts';
+import { type Knowledge, openKnowledge } from './knowledge.ts';
 import { isDrainRequest, isMetricsRequest, type WorkerStatus } from './messages.ts';
 
 const STATUS_INTERVAL = 1_000;
@@ -32,7 +28,7 @@ const STATUS_INTERVAL = 1_000;
 export class Worker {
   readonly #log: Logger;
   readonly #server: GatewayServer;
-  readonly #redis: Redis | null;
+  readonly #knowledge: Knowledge;
   readonly #engines: Record<string, string>;
   /** Closed in this order once the last answer is out. */
   readonly #closeAll: () => Promise<void>;
@@ -41,13 +37,13 @@ export class Worker {
   private constructor(parts: {
     log: Logger;
     server: GatewayServer;
-    redis: Redis | null;
+    knowledge: Knowledge;
     engines: Record<string, string>;
     closeAll: () => Promise<void>;
   }) {
     this.#log = parts.log;
     this.#server = parts.server;
-    this.#redis = parts.redis;
+    this.#knowledge = parts.knowledge;
     this.#engines = parts.engines;
     this.#closeAll = parts.closeAll;
   }
@@ -57,44 +53,22 @@ export class Worker {
     const log = createLogger(config.logLevel, `worker-${name}`);
     const metrics = new Metrics(name);
 
-    const redis = config.redisUrl === null ? null : connectRedis(config.redisUrl, 'cache');
-    redis?.on('error', (error) => log.debug({ error: error.message }, 'redis'));
-    const shared = redis === null ? null : new SharedStore(redis, new RecordSeal(config.jwtSecret));
-    const marks = new Watermarks();
-    // Nothing tells this worker of revocations, so nothing is trusted for longer than the bound.
-    const trust: Trust = { floor: (now) => now - config.revocationBound };
-    const identities = new TwoTierCache<AuthResult>({
-      kind: 'identity',
-      ttl: config.identityCacheTtl,
-      max: config.cacheMax,
-      marks,
-      trust,
-      shared,
-    });
-    const decisions = new TwoTierCache<Decision>({
-      kind: 'decision',
-      ttl: config.policyCacheTtl,
-      max: config.cacheMax,
-      marks,
-      trust,
-      shared,
-    });
-    metrics.caches([
-      { name: 'identity', counts: identities.counts },
-      { name: 'decision', counts: decisions.counts },
-    ]);
-
+    const knowledge = openKnowledge(config, metrics, log);
     const engines: Record<string, string> = {};
+    const dead = new Map<string, () => boolean>();
     const engine = (key: string, url: string, timeout: number) => {
       engines[key] = 'unknown';
-      return new EngineClient(url, timeout, (seconds, result) => {
+      const client = new EngineClient(url, timeout, (seconds, result) => {
         engines[key] = result;
         metrics.engineAsked(key, result, seconds);
       });
+      dead.set(key, () => client.isDead);
+      return client;
     };
     const iam = engine('iam', config.iamUrl, config.iamTimeout);
     const policyEngine = engine('policy', config.policyUrl, config.policyTimeout);
     const hpcEngine = engine('hpc', config.hpcUrl, config.hpcTimeout);
+    metrics.engineBreakers(dead);
     const verifier = new TokenVerifier({
       jwtSecret: config.jwtSecret,
       jwksUrl: config.jwksUrl,
@@ -128,9 +102,10 @@ export class Worker {
     const forwarder = new Forwarder(config.routes, config.streamIdleTimeout, (service, kind) =>
       metrics.upstreamFailed(service, kind),
     );
+    const auth = new Auth(knowledge.identities, verifier, new Iam(iam));
     const pipeline = new Pipeline({
-      auth: new Auth(identities, verifier, new Iam(iam)),
-      policy: new Policy(decisions, new PolicyEngine(policyEngine)),
+      auth,
+      policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
       audit: new Audit(trail),
       routes: new RouteTable(config.routes),
@@ -149,19 +124,25 @@ export class Worker {
       log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
     });
     const server = new GatewayServer(pipeline, config);
+    const live = new LiveConnections(auth, () => pipeline.exchanges, {
+      bound: config.revocationBound,
+      grace: config.liveGrace,
+    });
+    knowledge.revocations.onOutdated = () => live.lookSoon();
     metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
     metrics.gauge('gateway_audit_backlog', 'Audit events held in memory', () => trail?.backlog ?? 0);
 
     const worker = new Worker({
       log,
       server,
-      redis,
+      knowledge,
       engines,
       closeAll: async () => {
         serviceTokens.close();
         await trail?.close();
         await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
-        redis?.disconnect();
+        live.close();
+        knowledge.close();
       },
     });
     worker.#listenToPrimary(metrics, config.drainTimeout);
@@ -185,7 +166,8 @@ export class Worker {
     const status: WorkerStatus = {
       kind: 'status',
       accepting: !this.#draining,
-      redis: this.#redis?.status ?? 'embedded',
+      redis: this.#knowledge.redis?.status ?? 'embedded',
+      revocations: this.#knowledge.channelState(),
       engines: this.#engines,
     };
     process.send?.(status);

@@ -55,6 +55,8 @@ const environment = z.object({
   LIMS_URL: httpUrls('http://lims:7000'),
 
   REVOCATION_BOUND: seconds(0.1, 60, 3),
+  IDENTITY_REFRESH: seconds(1, 3600, 15),
+  LIVE_GRACE: seconds(0, 3600, 30),
   IDENTITY_CACHE_TTL: seconds(0, 300, 300),
   POLICY_CACHE_TTL: seconds(0, 3600, 30),
   CACHE_MAX: integer(100, 10_000_000, 50_000),
@@ -105,6 +107,8 @@ export interface Config {
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly revocationBound: number;
+  readonly identityRefresh: number;
+  readonly liveGrace: number;
   readonly identityCacheTtl: number;
   readonly policyCacheTtl: number;
   readonly cacheMax: number;
@@ -249,6 +253,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     revocationBound: values.REVOCATION_BOUND,
+    identityRefresh: values.IDENTITY_REFRESH,
+    liveGrace: values.LIVE_GRACE,
     identityCacheTtl: values.IDENTITY_CACHE_TTL,
     policyCacheTtl: values.POLICY_CACHE_TTL,
     cacheMax: values.CACHE_MAX,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRedisUrl } from '../redis/redis-url.ts';
 
 /** An environment variable set to the empty string counts as unset, as Compose files write it. */
 function unsetIfEmpty(value: unknown): unknown {
@@ -92,10 +93,11 @@ export function httpUrls(fallback: string) {
     });
 }
 
-const REDIS_URL_EXPECTED = 'expected a URL beginning with redis:// or rediss://';
+const REDIS_URL_EXPECTED =
+  'expected redis://host, redis+sentinel://host,host/master or redis+cluster://host,host';
 
 function isRedisUrl(value: string): boolean {
-  return value.split(',').every((part) => /^rediss?:$/.test(URL.parse(part.trim())?.protocol ?? ''));
+  return parseRedisUrl(value) !== null;
 }
 
 /** A Redis URL; the empty string is kept, because it asks for embedded mode. */

@@ -1,5 +1,5 @@
 import { HolderKeys, tokenDigest } from '../cache/keys.ts';
-import type { Learnt, Question, TwoTierCache } from '../cache/two-tier-cache.ts';
+import type { Entry, Learnt, Question, TwoTierCache } from '../cache/two-tier-cache.ts';
 import type { Iam } from '../platform/iam.ts';
 import { Identity, type IdentityFacts } from '../platform/identity.ts';
 import {
@@ -41,18 +41,45 @@ export class Auth implements Stage {
     if (typeof token !== 'string') return token;
     // Runs before any await: the hit path must stay synchronous.
     const known = this.#cache.peek(token, exchange.startedAt);
-    if (known !== undefined) return conclude(exchange, known);
-    return this.#find(exchange, token);
+    if (known === undefined) return this.#find(exchange, token);
+    if (exchange.startedAt >= known.refreshAt) this.#refresh(token, known);
+    return conclude(exchange, known.value);
+  }
+
+  /** Whether a credential may be acted on without asking anybody. */
+  knows(credential: string, now: number): boolean {
+    return this.#cache.has(credential, now);
+  }
+
+  /** How a credential stands now; `unknown` where nobody could be asked. */
+  async standing(credential: string): Promise<'good' | 'refused' | 'unknown'> {
+    try {
+      const result = await this.#learn(credential);
+      if (result instanceof Identity) return 'good';
+      return result === refusals.iamUnavailable ? 'unknown' : 'refused';
+    } catch {
+      return 'unknown'; // revoked again while asking: the caller asks once more
+    }
   }
 
   async #find(exchange: Exchange, token: string): Promise<Verdict> {
-    const parsed = parseToken(token, Date.now());
+    return conclude(exchange, await this.#learn(token));
+  }
+
+  async #learn(token: string): Promise<AuthResult> {
+    const question = this.#question(token);
     // Not worth a cache entry: finding it out again is as cheap as looking it up.
-    if (parsed === null) return refusals.invalidToken;
-    return conclude(
-      exchange,
-      await this.#cache.find(token, new TokenQuestion(parsed, this.#verifier, this.#iam)),
-    );
+    return question === null ? refusals.invalidToken : this.#cache.find(token, question);
+  }
+
+  #refresh(token: string, known: Entry<AuthResult>): void {
+    const question = this.#question(token);
+    if (question !== null) this.#cache.refresh(token, known, question);
+  }
+
+  #question(token: string): TokenQuestion | null {
+    const parsed = parseToken(token, Date.now());
+    return parsed === null ? null : new TokenQuestion(parsed, this.#verifier, this.#iam);
   }
 }
 

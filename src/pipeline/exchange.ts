@@ -7,15 +7,22 @@ import type { Peer } from '../upstream/peer.ts';
 import type { RequestHead } from '../upstream/request-head.ts';
 import type { RequestTarget } from '../upstream/request-target.ts';
 import type { UpstreamResponse } from '../upstream/upstream-response.ts';
+import type { EndReason, LiveConnection } from './live-connections.ts';
 import type { Refusal, StageName } from './verdict.ts';
 
 const NO_TARGET = { path: '', query: '', encodedSlash: false } as unknown as RequestTarget; // never judged
+
+/** Whoever handles exchanges, told of what befalls one from outside its way. */
+export interface ExchangeOwner {
+  upstreamFailed(exchange: Exchange, fault: UpstreamFault): void;
+  end(exchange: Exchange, reason: EndReason): void;
+}
 
 /**
  * One request on its way through the gateway. Every field is set in the constructor, so that all exchanges
  * share one shape; stages fill in what they find out, each its own part.
  */
-export class Exchange implements AuditSubject, UpstreamCall {
+export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: RequestHead;
@@ -46,7 +53,12 @@ export class Exchange implements AuditSubject, UpstreamCall {
   /** Whether the client waits for `100 Continue` before it sends its body. */
   expectsContinue = false;
 
+  /** Whether a stage had to ask somebody, so that time has passed since the caller was authenticated. */
+  waited = false;
+
   // outcome
+  /** Whether the answer is an event stream, which ends with its token. */
+  eventStream = false;
   refusal: Refusal | null = null;
   upstream: UpstreamResponse | null = null;
   upstreamHeaders: string[] = [];
@@ -62,14 +74,14 @@ export class Exchange implements AuditSubject, UpstreamCall {
   closed = false;
   /** Whether the client got its whole answer; meaningful once closed. */
   #complete = false;
-  readonly #onUpstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void;
+  readonly #owner: ExchangeOwner;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     head: RequestHead,
     peer: Peer<Exchange>,
-    onUpstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void,
+    owner: ExchangeOwner,
   ) {
     this.request = request;
     this.response = response;
@@ -78,7 +90,7 @@ export class Exchange implements AuditSubject, UpstreamCall {
     this.method = request.method ?? '';
     this.startedAt = Date.now();
     this.#startedTick = performance.now();
-    this.#onUpstreamFailed = onUpstreamFailed;
+    this.#owner = owner;
   }
 
   /** The route; only stages behind the routing may ask. */
@@ -88,11 +100,20 @@ export class Exchange implements AuditSubject, UpstreamCall {
   }
 
   upstreamFailed(fault: UpstreamFault): void {
-    this.#onUpstreamFailed(this, fault);
+    this.#owner.upstreamFailed(this, fault);
+  }
+
+  get graceful(): boolean {
+    return !this.eventStream;
+  }
+
+  end(reason: EndReason): void {
+    if (!this.closed) this.#owner.end(this, reason);
   }
 
   /** Notes the time a stage took that could not answer at once. Milliseconds. */
   spent(stage: StageName, milliseconds: number): void {
+    this.waited = true;
     if (stage === 'auth') this.authMs = milliseconds;
     else if (stage === 'policy') this.policyMs = milliseconds;
     else if (stage === 'hpc') this.hpcMs = milliseconds;

@@ -8,8 +8,10 @@ import { parseTarget } from '../upstream/request-target.ts';
 import type { RouteTable } from '../upstream/route-table.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
-import { Exchange } from './exchange.ts';
+import { Confirm } from './confirm.ts';
+import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
+import type { EndReason } from './live-connections.ts';
 import type { Stage } from './stage.ts';
 import { trace } from './trace.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
@@ -28,7 +30,7 @@ export interface ExchangeObserver {
 }
 
 /** What a request goes through. Reading the constructor is enough to know what the gateway does. */
-export class Pipeline {
+export class Pipeline implements ExchangeOwner {
   readonly #service: Plan;
   readonly #verify: Plan;
   readonly #unknown: Plan;
@@ -38,10 +40,9 @@ export class Pipeline {
   readonly #audit: Audit;
   readonly #observer: ExchangeObserver;
   readonly #log: (error: unknown, stage: StageName, traceId: string) => void;
-  readonly #upstreamFailed: (exchange: Exchange, fault: UpstreamFault) => void;
   /** One listener for all responses, which tells them apart by `this`: no closure per request. */
   readonly #onResponseClose: (this: GatewayResponse) => void;
-  #open = 0;
+  readonly #exchanges = new Set<Exchange>();
 
   constructor(parts: {
     auth: Stage;
@@ -56,7 +57,7 @@ export class Pipeline {
   }) {
     const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
     this.#service = {
-      stages: [trace, auth, policy, hpc, audit],
+      stages: [trace, auth, policy, hpc, audit, new Confirm(auth)],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
         if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
@@ -81,13 +82,21 @@ export class Pipeline {
     this.#audit = audit;
     this.#observer = parts.observer;
     this.#log = parts.log;
-    this.#upstreamFailed = (exchange, fault) =>
-      this.#refuse(exchange, fault === 'timeout' ? refusals.gatewayTimeout : refusals.badGateway(fault));
   }
 
   /** Requests whose answer is not complete yet. */
-  get open(): number {
-    return this.#open;
+  get exchanges(): ReadonlySet<Exchange> {
+    return this.#exchanges;
+  }
+
+  upstreamFailed(exchange: Exchange, fault: UpstreamFault): void {
+    this.#refuse(exchange, fault === 'timeout' ? refusals.gatewayTimeout : refusals.badGateway(fault));
+  }
+
+  /** Cuts what is under way for a caller who may not go on. */
+  end(exchange: Exchange, reason: EndReason): void {
+    exchange.upstream?.abort();
+    this.#refuse(exchange, refusals.ended(reason));
   }
 
   /** Takes one request through its plan. Never throws. */
@@ -99,12 +108,12 @@ export class Pipeline {
     expectsContinue = false,
   ): void {
     const head = new RequestHead(request.rawHeaders);
-    const exchange = new Exchange(request, response, head, peer, this.#upstreamFailed);
+    const exchange = new Exchange(request, response, head, peer, this);
     exchange.expectsContinue = expectsContinue;
     response.exchange = exchange;
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
-    this.#open++;
+    this.#exchanges.add(exchange);
     const plan = this.#planFor(exchange, fault ?? faultOf(exchange));
     exchange.audited = plan !== this.#health && plan !== this.#version;
     this.#advance(exchange, plan, 0);
@@ -112,7 +121,7 @@ export class Pipeline {
 
   /** Ends an exchange: its connection or its answer is over. Called exactly once for each. */
   #finish(exchange: Exchange): void {
-    this.#open--;
+    this.#exchanges.delete(exchange);
     exchange.close();
     if (exchange.peer.exchange === exchange) exchange.peer.exchange = null;
     if (exchange.audited) this.#audit.record(exchange);

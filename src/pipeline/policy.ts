@@ -30,10 +30,19 @@ export class Policy implements Stage {
     const bounded = key.length > MAX_KEY_LENGTH ? hash('sha256', key) : key;
     // Runs before any await: the hit path must stay synchronous.
     const known = this.#cache.peek(bounded, exchange.startedAt);
-    return known === undefined ? this.#find(exchange, identity, resource, bounded) : verdictOf(known);
+    if (known === undefined)
+      return this.#find(this.#question(exchange, identity, resource, bounded), bounded);
+    if (exchange.startedAt >= known.refreshAt) {
+      this.#cache.refresh(bounded, known, this.#question(exchange, identity, resource, bounded));
+    }
+    return verdictOf(known.value);
   }
 
-  async #find(exchange: Exchange, identity: Identity, resource: string, key: string): Promise<Verdict> {
+  async #find(question: DecisionQuestion, key: string): Promise<Verdict> {
+    return verdictOf(await this.#cache.find(key, question));
+  }
+
+  #question(exchange: Exchange, identity: Identity, resource: string, key: string): DecisionQuestion {
     const { method, route, traceId } = exchange;
     const question: PolicyQuestion = {
       facts: identity.facts,
@@ -43,7 +52,7 @@ export class Policy implements Stage {
       method,
       traceId,
     };
-    return verdictOf(await this.#cache.find(key, new DecisionQuestion(key, question, this.#engine)));
+    return new DecisionQuestion(key, question, this.#engine);
   }
 }
 

@@ -56,6 +56,17 @@ export const refusals = {
     cause: 'timeout',
   }),
 
+  /** What a caller gets whose token ended or was revoked after the request was let through. */
+  ended: (reason: 'revoked' | 'expired') =>
+    refusal({
+      stage: 'forward',
+      status: 401,
+      error: 'invalid token',
+      shown: reason,
+      cause: reason,
+      wwwAuthenticate: 'Bearer error="invalid_token"',
+    }),
+
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
 } as const;

@@ -1,7 +1,23 @@
+import {
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhenResult,
+  isBrokenCircuitError,
+} from 'cockatiel';
 import { Pool } from 'undici';
 
 /** An answer of a decision service is a few hundred bytes; one far larger is not an answer. Bytes. */
 const MAX_ANSWER_BYTES = 1_048_576;
+
+/** After so many tries in a row without an answer the engine counts as dead. */
+const DEAD_AFTER = 10;
+
+/** A dead engine is tried again after so long, by one request at a time. Milliseconds. */
+const PROBE_AFTER = 1_000;
+
+/** Connections to one engine at most; further questions wait for one, within their time. */
+const MAX_CONNECTIONS = 256;
 
 /** Why an engine could not be asked: no answer in time, a connection fault, or an answer that is none. */
 export type EngineFault = 'timeout' | 'unavailable' | 'error';
@@ -9,18 +25,31 @@ export type EngineFault = 'timeout' | 'unavailable' | 'error';
 /** What asking an engine gave: the JSON it answered with status 200, or why there is none. */
 export type EngineAnswer = { readonly body: unknown } | { readonly fault: EngineFault };
 
+const UNAVAILABLE: EngineAnswer = { fault: 'unavailable' };
+
+/** Whether the engine gave no answer at all; a wrong answer is one. */
+function isOutage(answer: unknown): boolean {
+  const fault = typeof answer === 'object' && answer !== null && 'fault' in answer ? answer.fault : null;
+  return fault === 'timeout' || fault === 'unavailable';
+}
+
 /** Told of each question: how long it took and how it ended. */
 export type EngineObserver = (seconds: number, result: 'ok' | EngineFault) => void;
 
 /**
  * Asks one decision service over kept connections. A question gets one second try after a connection fault
- * or a timeout, because engines only read; nothing but status 200 with JSON counts as an answer.
+ * or a timeout, because engines only read; nothing but status 200 with JSON counts as an answer. A dead
+ * engine is not waited for: until a probe gets through, questions are answered `unavailable` at once.
  */
 export class EngineClient {
   readonly #pool: Pool;
   readonly #basePath: string;
   readonly #timeout: number;
   readonly #observe: EngineObserver;
+  readonly #breaker = circuitBreaker(handleWhenResult(isOutage), {
+    halfOpenAfter: PROBE_AFTER,
+    breaker: new ConsecutiveBreaker(DEAD_AFTER),
+  });
 
   /**
    * @param url base URL of the service
@@ -31,7 +60,12 @@ export class EngineClient {
     this.#basePath = pathname === '/' ? '' : pathname;
     this.#timeout = timeout;
     this.#observe = observe;
-    this.#pool = new Pool(origin, { connect: { timeout }, keepAliveTimeout: 30_000, allowH2: false });
+    this.#pool = new Pool(origin, {
+      connections: MAX_CONNECTIONS,
+      connect: { timeout },
+      keepAliveTimeout: 30_000,
+      allowH2: false,
+    });
   }
 
   /** Posts a JSON document. Never throws. */
@@ -57,9 +91,30 @@ export class EngineClient {
     body: string,
     headers: Record<string, string>,
   ): Promise<EngineAnswer> {
-    const first = await this.#try(path, method, body, headers);
-    if (!('fault' in first) || first.fault === 'error') return first;
-    return this.#try(path, method, body, headers);
+    const first = await this.#unlessDead(path, method, body, headers);
+    if (!isOutage(first) || this.#breaker.state !== CircuitState.Closed) return first;
+    return this.#unlessDead(path, method, body, headers);
+  }
+
+  /** Whether the engine is given up for the moment. */
+  get isDead(): boolean {
+    return this.#breaker.state !== CircuitState.Closed;
+  }
+
+  async #unlessDead(
+    path: string,
+    method: string,
+    body: string,
+    headers: Record<string, string>,
+  ): Promise<EngineAnswer> {
+    // The breaker would make everybody wait for the probe that is under way.
+    if (this.#breaker.state === CircuitState.HalfOpen) return UNAVAILABLE;
+    try {
+      return await this.#breaker.execute(() => this.#try(path, method, body, headers));
+    } catch (error) {
+      if (isBrokenCircuitError(error)) return UNAVAILABLE;
+      throw error;
+    }
   }
 
   async #try(

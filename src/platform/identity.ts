@@ -34,9 +34,11 @@ export class Identity {
   readonly organizationId: string | null;
   readonly clientId: string | null;
   readonly tokenType: string;
+  readonly #credential: string;
 
-  private constructor(facts: IdentityFacts, token: string) {
+  private constructor(facts: IdentityFacts, token: string, credential: string) {
     this.facts = facts;
+    this.#credential = credential;
     this.userId = facts.userId === '' ? null : facts.userId;
     this.organizationId = facts.organizationId;
     this.clientId = facts.clientId;
@@ -60,9 +62,17 @@ export class Identity {
     );
   }
 
-  /** @param token the validated token, which upstreams receive as `Authorization` */
-  static establish(facts: IdentityFacts, token: string): Identity {
-    return new Identity(Object.freeze(facts), token);
+  /**
+   * @param token the validated token, which upstreams receive as `Authorization`
+   * @param credential what the caller presented; the token itself where nothing else is given
+   */
+  static establish(facts: IdentityFacts, token: string, credential = token): Identity {
+    return new Identity(Object.freeze(facts), token, credential);
+  }
+
+  /** What the caller presented, by which the identity can be asked about again. A secret: never leaves. */
+  get credential(): string {
+    return this.#credential;
   }
 }
 

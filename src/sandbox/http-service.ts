@@ -69,7 +69,7 @@ export class JsonService {
   readonly calls: Call[];
   /** Asked before each call. */
   fault: (path: string) => Fault | undefined = () => undefined;
-  /** Milliseconds before each answer. */
+  /** Milliseconds that an answer, once made, is on its way. */
   latency = 0;
 
   private constructor(http: HttpService, calls: Call[]) {
@@ -126,9 +126,6 @@ async function serve(
   };
   calls.push(call);
   if (calls.length > CALLS_KEPT) calls.shift();
-  if (service !== undefined && service.latency > 0) {
-    await new Promise((resolve) => setTimeout(resolve, service.latency));
-  }
   const fault = service?.fault(path);
   if (fault === 'hang') return;
   if (fault === 'reset') return void request.socket.resetAndDestroy();
@@ -139,6 +136,9 @@ async function serve(
     return;
   }
   const { status = 200, body } = await handler(call);
+  if (service !== undefined && service.latency > 0) {
+    await new Promise((resolve) => setTimeout(resolve, service.latency));
+  }
   sendJson(response, status, body);
 }
 

@@ -97,6 +97,12 @@ export class SandboxIam {
     this.#suspended.add(String(userId));
   }
 
+  /** From now on one token is invalid; nobody is told. */
+  revoke(token: string): void {
+    const { jti } = decodeJwt(token);
+    if (typeof jti === 'string') this.#revoked.add(jti);
+  }
+
   reinstate(userId: number): void {
     this.#suspended.delete(String(userId));
   }

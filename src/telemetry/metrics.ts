@@ -5,6 +5,7 @@ import { RequestMeters } from './request-meters.ts';
 export interface CacheSource {
   readonly name: string;
   readonly counts: Readonly<Record<string, number>>;
+  readonly rechecks: Readonly<Record<string, number>>;
 }
 
 /** All metrics of a worker. Every label value comes from a fixed set or from the configuration. */
@@ -27,6 +28,18 @@ export class Metrics {
     'result',
   ]);
 
+  readonly #revocations = this.#counter(
+    'gateway_revocation_messages_total',
+    'Revocations heard of, by kind',
+    ['kind'],
+  );
+  readonly #revocationLatency = new Histogram({
+    name: 'gateway_revocation_latency_seconds',
+    help: 'From the arrival of a revocation to its being in force in this process',
+    buckets: [0.0001, 0.001, 0.01, 0.1, 1],
+    registers: [this.registry],
+  });
+
   /** @param worker value of the label that tells the workers' process metrics apart */
   constructor(worker: string) {
     collectDefaultMetrics({ register: this.registry, labels: { worker } });
@@ -38,6 +51,11 @@ export class Metrics {
 
   engineAsked(engine: string, result: string, seconds: number): void {
     this.#engines.observe({ engine, result }, seconds);
+  }
+
+  revoked(kind: string, seconds: number): void {
+    this.#revocations.inc({ kind });
+    this.#revocationLatency.observe(seconds);
   }
 
   upstreamFailed(service: string, kind: string): void {
@@ -60,20 +78,50 @@ export class Metrics {
     });
   }
 
-  /** Registers the lookups of the caches. */
+  /** Registers which decision services are given up for the moment. */
+  engineBreakers(dead: ReadonlyMap<string, () => boolean>): void {
+    new Gauge({
+      name: 'gateway_platform_breaker_open',
+      help: 'Whether a decision service is given up for the moment (1) or not (0)',
+      labelNames: ['engine'],
+      registers: [this.registry],
+      collect() {
+        for (const [engine, isDead] of dead) this.set({ engine }, isDead() ? 1 : 0);
+      },
+    });
+  }
+
+  /** Registers what the caches count: lookups, and questions asked again in the background. */
   caches(sources: readonly CacheSource[]): void {
+    this.#counted('gateway_cache_lookups_total', 'Cache lookups by tier (l1: this process, l2: Redis)', () =>
+      sources.flatMap(({ name, counts }) =>
+        Object.entries(counts).map(([key, value]) => ({
+          labels: { cache: name, tier: key.slice(0, 2), result: key.slice(2).toLowerCase() },
+          value,
+        })),
+      ),
+    );
+    this.#counted('gateway_cache_rechecks_total', 'Entries in use asked about again in the background', () =>
+      sources.flatMap(({ name, rechecks }) =>
+        Object.entries(rechecks).map(([result, value]) => ({ labels: { cache: name, result }, value })),
+      ),
+    );
+  }
+
+  /** Registers a counter whose values are kept elsewhere. */
+  #counted(
+    name: string,
+    help: string,
+    read: () => { labels: Record<string, string>; value: number }[],
+  ): void {
     new Counter({
-      name: 'gateway_cache_lookups_total',
-      help: 'Cache lookups by tier (l1: this process, l2: Redis) and result',
+      name,
+      help,
       labelNames: ['cache', 'tier', 'result'],
       registers: [this.registry],
       collect() {
         this.reset();
-        for (const { name, counts } of sources) {
-          for (const [key, value] of Object.entries(counts)) {
-            this.inc({ cache: name, tier: key.slice(0, 2), result: key.slice(2).toLowerCase() }, value);
-          }
-        }
+        for (const { labels, value } of read()) this.inc(labels, value);
       },
     });
   }

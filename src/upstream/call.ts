@@ -20,6 +20,8 @@ export interface UpstreamCall {
   readonly body: Buffer | null;
   /** Headers the gateway adds to the answer, flat. */
   readonly answerHeaders: readonly string[];
+  /** Set when the answer is an event stream. */
+  eventStream: boolean;
   /** Bytes of the answer's body that were handed to the client's connection. */
   bytesOut: number;
   /** Milliseconds from forwarding to the answer's head; -1 before. */

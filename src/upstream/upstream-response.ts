@@ -60,6 +60,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#call.upstreamMs = performance.now() - this.#startedAt;
     const declared = headers['content-length'];
     if (typeof declared === 'string') this.#remaining = Number(declared);
+    const type = headers['content-type'];
+    if (typeof type === 'string' && type.startsWith('text/event-stream')) this.#call.eventStream = true;
     this.#client.writeHead(status, this.#answerHeaders(headers));
     // Nothing is flushed yet: the head leaves together with the first bytes of the body. An answer whose
     // body has not come by the end of this turn must not wait for it.

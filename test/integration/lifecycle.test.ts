@@ -43,6 +43,7 @@ test('a crash loop at start ends with a message and a non-zero code', async () =
 
 test('a worker that dies is replaced', async () => {
   const gateway = await Gateway.start({ ...platform.env, WORKERS: '2' });
+  await until(() => gateway.output.includes('workerPid'));
   const pid = Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]);
   process.kill(pid, 'SIGKILL');
   await until(() => (gateway.output.match(/worker ready/g) ?? []).length === 3);

@@ -1,0 +1,45 @@
+import { Agent, request } from 'node:http';
+
+/** Sends one token over several connections without a pause, and notes when it was accepted last. */
+export class Traffic {
+  readonly #loops: Promise<void>[];
+  #stopped = false;
+  /** Answers by status; 0: the connection broke. */
+  readonly statuses = new Map<number, number>();
+  /** When the last answer with status 200 came. Epoch milliseconds. */
+  lastAccepted = 0;
+
+  constructor(url: string, token: string, connections = 8) {
+    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token));
+  }
+
+  count(status: number): number {
+    return this.statuses.get(status) ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#loops);
+  }
+
+  async #loop(url: string, token: string): Promise<void> {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (!this.#stopped) {
+      const status = await get(agent, url, token);
+      this.statuses.set(status, this.count(status) + 1);
+      if (status === 200) this.lastAccepted = Date.now();
+    }
+    agent.destroy();
+  }
+}
+
+function get(agent: Agent, url: string, token: string): Promise<number> {
+  return new Promise((resolve) => {
+    request(url, { agent, headers: { authorization: `Bearer ${token}` } }, (response) => {
+      response.resume();
+      response.on('close', () => resolve(response.complete ? (response.statusCode ?? 0) : 0));
+    })
+      .on('error', () => resolve(0))
+      .end();
+  });
+}
