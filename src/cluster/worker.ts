@@ -3,6 +3,7 @@ import { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config/config.ts';
 import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
+import { Blacklist } from '../pipeline/blacklist.ts';
 import { Hpc } from '../pipeline/hpc.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
@@ -11,6 +12,7 @@ import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
+import { KeySet } from '../platform/key-set.ts';
 import { PolicyEngine } from '../platform/policy-engine.ts';
 import { ServiceTokens } from '../platform/service-token.ts';
 import { TokenVerifier } from '../platform/token-verifier.ts';
@@ -69,10 +71,12 @@ export class Worker {
     const policyEngine = engine('policy', config.policyUrl, config.policyTimeout);
     const hpcEngine = engine('hpc', config.hpcUrl, config.hpcTimeout);
     metrics.engineBreakers(dead);
+    const keySet = new KeySet(config.jwksUrl, config.iamTimeout, (seconds, result) =>
+      metrics.engineAsked('jwks', result, seconds),
+    );
     const verifier = new TokenVerifier({
       jwtSecret: config.jwtSecret,
-      jwksUrl: config.jwksUrl,
-      timeout: config.iamTimeout,
+      keySet,
       issuer: config.issuer,
       audience: config.audience,
     });
@@ -102,7 +106,11 @@ export class Worker {
     const forwarder = new Forwarder(config.routes, config.streamIdleTimeout, (service, kind) =>
       metrics.upstreamFailed(service, kind),
     );
-    const auth = new Auth(knowledge.identities, verifier, new Iam(iam));
+    const auth = new Auth({
+      cache: knowledge.identities,
+      authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
+      serviceAccounts: config.serviceAccounts,
+    });
     const pipeline = new Pipeline({
       auth,
       policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),

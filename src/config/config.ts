@@ -7,6 +7,7 @@ import {
   httpUrls,
   integer,
   oneOf,
+  onOff,
   optionalHttpUrl,
   optionalRedisUrl,
   origins,
@@ -43,6 +44,7 @@ const environment = z.object({
   IAM_JWKS_URL: optionalHttpUrl,
   IAM_ISSUER: text,
   IAM_AUDIENCE: text,
+  SERVICE_ACCOUNTS: onOff('off'),
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
@@ -104,6 +106,8 @@ export interface Config {
   readonly jwksUrl: string;
   readonly issuer: string | null;
   readonly audience: string | null;
+  /** Whether OAuth clients may speak for themselves. */
+  readonly serviceAccounts: boolean;
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly revocationBound: number;
@@ -250,6 +254,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     jwksUrl: values.IAM_JWKS_URL ?? `${values.IAM_URL}/.well-known/jwks.json`,
     issuer: values.IAM_ISSUER,
     audience: values.IAM_AUDIENCE,
+    serviceAccounts: values.SERVICE_ACCOUNTS,
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     revocationBound: values.REVOCATION_BOUND,

@@ -43,6 +43,11 @@ export function textOr(fallback: string) {
   return z.preprocess(unsetIfEmpty, z.string().default(fallback));
 }
 
+/** `on` or `off`, as a boolean. */
+export function onOff(fallback: 'on' | 'off') {
+  return oneOf(['on', 'off'], fallback).transform((word) => word === 'on');
+}
+
 /** One of a few words. */
 export function oneOf<const Word extends string>(words: readonly [Word, ...Word[]], fallback: NoInfer<Word>) {
   return z.preprocess(
