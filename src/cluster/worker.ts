@@ -3,6 +3,7 @@ import { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config/config.ts';
 import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
+import { AuthCookie } from '../pipeline/auth-cookie.ts';
 import { Blacklist } from '../pipeline/blacklist.ts';
 import { Hpc } from '../pipeline/hpc.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
@@ -80,6 +81,7 @@ export class Worker {
       issuer: config.issuer,
       audience: config.audience,
     });
+    const cookie = config.authCookie === null ? null : new AuthCookie(config.authCookie, config.corsOrigins);
     const serviceTokens = await ServiceTokens.start(
       config.gatewaySecrets[0],
       config.routes.map((route) => route.service),
@@ -110,6 +112,7 @@ export class Worker {
       cache: knowledge.identities,
       authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
       serviceAccounts: config.serviceAccounts,
+      cookie,
     });
     const pipeline = new Pipeline({
       auth,
@@ -118,7 +121,7 @@ export class Worker {
       audit: new Audit(trail),
       routes: new RouteTable(config.routes),
       forwarder,
-      upstreamHeaders: new UpstreamHeaders(serviceTokens),
+      upstreamHeaders: new UpstreamHeaders(serviceTokens, cookie),
       observer: {
         refused: ({ stage, cause }) => metrics.refused(stage, cause),
         finished: (exchange) =>

@@ -3,6 +3,7 @@ import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import {
+  cookieName,
   httpUrl,
   httpUrls,
   integer,
@@ -45,6 +46,7 @@ const environment = z.object({
   IAM_ISSUER: text,
   IAM_AUDIENCE: text,
   SERVICE_ACCOUNTS: onOff('off'),
+  AUTH_COOKIE: cookieName,
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
@@ -108,6 +110,8 @@ export interface Config {
   readonly audience: string | null;
   /** Whether OAuth clients may speak for themselves. */
   readonly serviceAccounts: boolean;
+  /** Name of the cookie that may hold the access token; null: headers only. */
+  readonly authCookie: string | null;
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly revocationBound: number;
@@ -255,6 +259,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     issuer: values.IAM_ISSUER,
     audience: values.IAM_AUDIENCE,
     serviceAccounts: values.SERVICE_ACCOUNTS,
+    authCookie: values.AUTH_COOKIE,
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     revocationBound: values.REVOCATION_BOUND,

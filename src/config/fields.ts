@@ -48,6 +48,16 @@ export function onOff(fallback: 'on' | 'off') {
   return oneOf(['on', 'off'], fallback).transform((word) => word === 'on');
 }
 
+/** Name of a cookie (RFC 6265 §4.1.1); null where the variable is unset. */
+export const cookieName = z.preprocess(
+  unsetIfEmpty,
+  z
+    .string()
+    .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, 'expected the name of a cookie')
+    .nullable()
+    .default(null),
+);
+
 /** One of a few words. */
 export function oneOf<const Word extends string>(words: readonly [Word, ...Word[]], fallback: NoInfer<Word>) {
   return z.preprocess(

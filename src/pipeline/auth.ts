@@ -2,6 +2,7 @@ import type { Entry, TwoTierCache } from '../cache/two-tier-cache.ts';
 import { readAccessToken } from '../platform/access-token.ts';
 import { MAX_TOKEN_LENGTH } from '../platform/compact-jws.ts';
 import { Identity } from '../platform/identity.ts';
+import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
 import type { Stage } from './stage.ts';
 import { type Authorities, type AuthResult, TokenQuestion } from './token-question.ts';
@@ -15,20 +16,26 @@ export class Auth implements Stage {
   readonly #cache: TwoTierCache<AuthResult>;
   readonly #authorities: Authorities;
   readonly #serviceAccounts: boolean;
+  readonly #cookie: AuthCookie | null;
 
-  /** @param parts.serviceAccounts whether OAuth clients may speak for themselves */
+  /**
+   * @param parts.serviceAccounts whether OAuth clients may speak for themselves
+   * @param parts.cookie null: tokens come in headers only
+   */
   constructor(parts: {
     cache: TwoTierCache<AuthResult>;
     authorities: Authorities;
     serviceAccounts: boolean;
+    cookie: AuthCookie | null;
   }) {
     this.#cache = parts.cache;
     this.#authorities = parts.authorities;
     this.#serviceAccounts = parts.serviceAccounts;
+    this.#cookie = parts.cookie;
   }
 
   decide(exchange: Exchange): Verdict | Promise<Verdict> {
-    const token = tokenOf(exchange);
+    const token = this.#tokenOf(exchange);
     if (typeof token !== 'string') return token;
     // Runs before any await: the hit path must stay synchronous.
     const known = this.#cache.peek(token, exchange.startedAt);
@@ -73,17 +80,20 @@ export class Auth implements Stage {
     if (parsed === null || (!this.#serviceAccounts && 'account' in parsed.owner)) return null;
     return new TokenQuestion(parsed, this.#authorities);
   }
+
+  #tokenOf(exchange: Exchange): string | Refusal {
+    const { authorization, authorizationCount } = exchange.head;
+    if (authorizationCount === 1) return bearerToken(authorization);
+    if (authorizationCount > 1) return refusals.invalidToken;
+    const token = this.#cookie?.read(exchange) ?? null;
+    return token === null ? refusals.missingToken : oneToken(token);
+  }
 }
 
 function conclude(exchange: Exchange, result: AuthResult): Verdict {
   if (!(result instanceof Identity)) return result;
   exchange.identity = result;
   return ALLOW;
-}
-
-function tokenOf({ head }: Exchange): string | Refusal {
-  if (head.authorizationCount === 0) return refusals.missingToken;
-  return head.authorizationCount === 1 ? bearerToken(head.authorization) : refusals.invalidToken;
 }
 
 /** The token of an `Authorization` header (RFC 6750 §2.1), or the refusal. */

@@ -1,12 +1,16 @@
 import type { ServiceTokens } from '../platform/service-token.ts';
+import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Completes the headers for the upstream with those only the gateway may set (contract §8). */
 export class UpstreamHeaders {
   readonly #serviceTokens: ServiceTokens;
+  readonly #cookie: AuthCookie | null;
 
-  constructor(serviceTokens: ServiceTokens) {
+  /** @param cookie the cookie that must not leave; null: none may hold a token */
+  constructor(serviceTokens: ServiceTokens, cookie: AuthCookie | null) {
     this.#serviceTokens = serviceTokens;
+    this.#cookie = cookie;
   }
 
   /** Appends to the headers that passed; the array is the exchange's own. */
@@ -14,6 +18,7 @@ export class UpstreamHeaders {
     const { head, identity, peer } = exchange;
     if (identity === null) throw new Error('nothing is forwarded without an identity');
     const headers = head.passed;
+    this.#cookie?.strip(headers);
     append(headers, identity.upstreamHeaders);
     append(headers, peer.forwardingHeaders(head));
     headers.push(

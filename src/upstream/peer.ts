@@ -58,11 +58,24 @@ export class Peer<E = unknown> {
     return this.#headers;
   }
 
+  /** The origin under which the client sees the gateway, as far as the connection or a trusted proxy tells. */
+  publicOrigin(head: RequestHead): string {
+    return `${this.#protoOf(head, this.trusted)}://${this.#hostOf(head, this.trusted)}`;
+  }
+
+  #protoOf(head: RequestHead, inherits: boolean): string {
+    return inherits && /^https?$/.test(head.forwardedProto) ? head.forwardedProto : this.#proto;
+  }
+
+  #hostOf(head: RequestHead, inherits: boolean): string {
+    return inherits && head.forwardedHost !== '' ? head.forwardedHost : head.host;
+  }
+
   #build(head: RequestHead, inherits: boolean): string[] {
     const chain =
       inherits && head.forwardedFor !== '' ? `${head.forwardedFor}, ${this.address}` : this.address;
-    const proto = inherits && /^https?$/.test(head.forwardedProto) ? head.forwardedProto : this.#proto;
-    const host = inherits && head.forwardedHost !== '' ? head.forwardedHost : head.host;
+    const proto = this.#protoOf(head, inherits);
+    const host = this.#hostOf(head, inherits);
     return [
       'X-Forwarded-For',
       chain,

@@ -43,6 +43,18 @@ test('defaults are those of the contract', () => {
   expect(Object.isFrozen(config)).toBe(true);
 });
 
+test('what opens a door beside the bearer token is closed unless it is asked for', () => {
+  expect(loadConfig({})).toMatchObject({ serviceAccounts: false, authCookie: null });
+  expect(loadConfig({ SERVICE_ACCOUNTS: 'on', AUTH_COOKIE: 'omnibioai_access_token' })).toMatchObject({
+    serviceAccounts: true,
+    authCookie: 'omnibioai_access_token',
+  });
+  expect(faults({ SERVICE_ACCOUNTS: 'true', AUTH_COOKIE: 'a=b; c' })).toEqual([
+    'SERVICE_ACCOUNTS: expected on or off, got "true"',
+    'AUTH_COOKIE: expected the name of a cookie, got "a=b; c"',
+  ]);
+});
+
 test('an empty REDIS_URL asks for embedded mode, an empty other variable for its default', () => {
   const config = loadConfig({ REDIS_URL: '', PORT: '', IAM_URL: '' });
   expect([config.redisUrl, config.auditRedisUrl, config.port]).toEqual([null, null, 8080]);
