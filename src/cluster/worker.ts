@@ -15,6 +15,7 @@ import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
 import { KeySet } from '../platform/key-set.ts';
 import { PolicyEngine } from '../platform/policy-engine.ts';
+import { ServiceCallers } from '../platform/service-callers.ts';
 import { ServiceTokens } from '../platform/service-token.ts';
 import { TokenVerifier } from '../platform/token-verifier.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
@@ -112,6 +113,7 @@ export class Worker {
       cache: knowledge.identities,
       authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
       serviceAccounts: config.serviceAccounts,
+      callers: new ServiceCallers(config.gatewaySecrets),
       cookie,
     });
     const pipeline = new Pipeline({

@@ -23,6 +23,8 @@ export interface Route {
   readonly timeout: number;
   /** Whether `%2F` may occur in the path, as in model names. */
   readonly allowEncodedSlash: boolean;
+  /** Services of the platform that may call without a user, by the name in their service token (contract §7). */
+  readonly services: readonly string[];
 }
 
 const SEGMENT = '[A-Za-z0-9._~-]+';
@@ -45,11 +47,12 @@ const targetField = z
   })
   .transform(withoutTrailingSlash);
 
+const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const SERVICE_NAME_EXPECTED = 'expected a name of a-z, 0-9 and -';
+
 const routeField = z
   .strictObject({
-    service: z
-      .string('expected a name')
-      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a name of a-z, 0-9 and -'),
+    service: z.string('expected a name').regex(SERVICE_NAME, SERVICE_NAME_EXPECTED),
     prefix: prefixField,
     legacyPrefix: prefixField.optional(),
     target: z.union([targetField, z.array(targetField).min(1)], 'expected a URL or a list of URLs'),
@@ -68,6 +71,7 @@ const routeField = z
       .max(86_400, 'expected seconds from 0.05 to 86400')
       .optional(),
     allowEncodedSlash: z.boolean('expected true or false').default(false),
+    services: z.array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED)).default([]),
   })
   .readonly();
 
@@ -132,6 +136,7 @@ export function parseRoutesFile(
         submissions: row.submissions,
         timeout: row.timeout === undefined ? routeTimeout : Math.round(row.timeout * 1000),
         allowEncodedSlash: row.allowEncodedSlash,
+        services: row.services,
       }),
   );
   return { routes, faults: [] };
@@ -173,6 +178,7 @@ export function defaultRoutes(targets: ServiceTargets, routeTimeout: number): re
       submissions: [],
       timeout: routeTimeout,
       allowEncodedSlash: false,
+      services: [],
       ...special,
     });
   return [

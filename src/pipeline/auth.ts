@@ -2,6 +2,7 @@ import type { Entry, TwoTierCache } from '../cache/two-tier-cache.ts';
 import { readAccessToken } from '../platform/access-token.ts';
 import { MAX_TOKEN_LENGTH } from '../platform/compact-jws.ts';
 import { Identity } from '../platform/identity.ts';
+import { type ServiceCaller, type ServiceCallers, serviceIdentity } from '../platform/service-callers.ts';
 import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
 import type { Stage } from './stage.ts';
@@ -16,6 +17,7 @@ export class Auth implements Stage {
   readonly #cache: TwoTierCache<AuthResult>;
   readonly #authorities: Authorities;
   readonly #serviceAccounts: boolean;
+  readonly #callers: ServiceCallers;
   readonly #cookie: AuthCookie | null;
 
   /**
@@ -26,17 +28,31 @@ export class Auth implements Stage {
     cache: TwoTierCache<AuthResult>;
     authorities: Authorities;
     serviceAccounts: boolean;
+    callers: ServiceCallers;
     cookie: AuthCookie | null;
   }) {
     this.#cache = parts.cache;
     this.#authorities = parts.authorities;
     this.#serviceAccounts = parts.serviceAccounts;
+    this.#callers = parts.callers;
     this.#cookie = parts.cookie;
   }
 
   decide(exchange: Exchange): Verdict | Promise<Verdict> {
+    const { serviceToken, serviceTokenCount } = exchange.head;
+    let caller: ServiceCaller | null = null;
+    if (serviceTokenCount > 0) {
+      const known =
+        serviceTokenCount > 1 ? 'invalid' : this.#callers.identify(serviceToken, exchange.startedAt);
+      if (known === 'invalid') return refusals.invalidServiceToken;
+      if (known === 'foreign') return refusals.foreignServiceToken;
+      caller = known;
+      exchange.callerService = caller.service;
+    }
     const token = this.#tokenOf(exchange);
-    if (typeof token !== 'string') return token;
+    if (typeof token !== 'string') {
+      return caller !== null && token === refusals.missingToken ? concludeAlone(exchange, caller) : token;
+    }
     // Runs before any await: the hit path must stay synchronous.
     const known = this.#cache.peek(token, exchange.startedAt);
     if (known === undefined) return this.#find(exchange, token);
@@ -46,12 +62,13 @@ export class Auth implements Stage {
 
   /** Whether a credential may be acted on without asking anybody. */
   knows(credential: string, now: number): boolean {
-    return this.#cache.has(credential, now);
+    return this.#cache.has(credential, now) || this.#isService(credential, now);
   }
 
   /** How a credential stands now; `unknown` where nobody could be asked. */
   async standing(credential: string): Promise<'good' | 'refused' | 'unknown'> {
     try {
+      if (this.#isService(credential, Date.now())) return 'good';
       const result = await this.#learn(credential);
       if (result instanceof Identity) return 'good';
       return result === refusals.iamUnavailable ? 'unknown' : 'refused';
@@ -81,6 +98,10 @@ export class Auth implements Stage {
     return new TokenQuestion(parsed, this.#authorities);
   }
 
+  #isService(credential: string, now: number): boolean {
+    return typeof this.#callers.identify(credential, now) !== 'string';
+  }
+
   #tokenOf(exchange: Exchange): string | Refusal {
     const { authorization, authorizationCount } = exchange.head;
     if (authorizationCount === 1) return bearerToken(authorization);
@@ -93,6 +114,16 @@ export class Auth implements Stage {
 function conclude(exchange: Exchange, result: AuthResult): Verdict {
   if (!(result instanceof Identity)) return result;
   exchange.identity = result;
+  return ALLOW;
+}
+
+/** A service that calls for itself, where the route allows it; else somebody's token is missing. */
+function concludeAlone(exchange: Exchange, caller: ServiceCaller): Verdict {
+  const { routeOrNull: route, head } = exchange;
+  if (head.authorizationCount > 0 || route === null || !route.services.includes(caller.service)) {
+    return refusals.missingToken;
+  }
+  exchange.identity = serviceIdentity(caller, route.permission, head.serviceToken);
   return ALLOW;
 }
 

@@ -36,6 +36,17 @@ export const refusals = {
 
   invalidToken: invalidToken(null),
   iamUnavailable: invalidToken('iam_unavailable'),
+  invalidServiceToken: invalidToken('invalid_service_token'),
+
+  /** A service token that is meant for another service. */
+  foreignServiceToken: refusal({
+    stage: 'auth',
+    status: 403,
+    error: 'forbidden',
+    shown: 'foreign_service_token',
+    cause: 'foreign_service_token',
+    reason: 'invalid_token',
+  }),
 
   unknownPath: refusal({ stage: 'forward', status: 404, error: 'not found', cause: 'unknown_path' }),
 

@@ -45,12 +45,14 @@ function ownerOf(claims: Readonly<Record<string, unknown>>): TokenOwner | null {
 
 /**
  * Nobody but this process judges such a token, so it must say all that IAM's do: nothing is taken for
- * granted, and one without `jti` could not be revoked.
+ * granted. One without `jti` could not be revoked; one without scopes may do nothing, and must not reach the
+ * policy engine, which skips its check of permissions where there are none (contract §4).
  */
 function serviceAccountOf(claims: Readonly<Record<string, unknown>>): TokenOwner | null {
   const { type, auth_method: method, client_id: clientId, org_id: organization, scopes, jti } = claims;
   if (type !== 'access' || method !== 'client_credentials' || !isName(clientId) || !isName(jti)) return null;
-  if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string')) return null;
+  if (!Array.isArray(scopes) || scopes.length === 0 || !scopes.every((scope) => typeof scope === 'string'))
+    return null;
   const none = organization === undefined || organization === null;
   if (!none && !isName(organization) && !Number.isSafeInteger(organization)) return null;
   const organizationId = none ? null : String(organization);

@@ -36,7 +36,7 @@ export class Identity {
   readonly tokenType: string;
   readonly #credential: string;
 
-  private constructor(facts: IdentityFacts, token: string, credential: string) {
+  private constructor(facts: IdentityFacts, token: string | null, credential: string) {
     this.facts = facts;
     this.#credential = credential;
     this.userId = facts.userId === '' ? null : facts.userId;
@@ -63,10 +63,10 @@ export class Identity {
   }
 
   /**
-   * @param token the validated token, which upstreams receive as `Authorization`
+   * @param token the validated token, which upstreams receive as `Authorization`; null: they receive none
    * @param credential what the caller presented; the token itself where nothing else is given
    */
-  static establish(facts: IdentityFacts, token: string, credential = token): Identity {
+  static establish(facts: IdentityFacts, token: string | null, credential = token ?? ''): Identity {
     return new Identity(Object.freeze(facts), token, credential);
   }
 
@@ -76,8 +76,9 @@ export class Identity {
   }
 }
 
-function identityHeaders(facts: IdentityFacts, token: string): string[] {
-  return [...claimHeaders(facts), 'Authorization', `Bearer ${token}`];
+function identityHeaders(facts: IdentityFacts, token: string | null): string[] {
+  const claims = claimHeaders(facts);
+  return token === null ? claims : [...claims, 'Authorization', `Bearer ${token}`];
 }
 
 function claimHeaders(facts: IdentityFacts): string[] {

@@ -5,6 +5,12 @@ import { SignJWT } from 'jose';
 const LIFETIME = 300;
 const RENEW_AHEAD = 60;
 
+/** `iat` lies so far back: services refuse a token from the future, and clocks differ. Seconds. */
+const BACKDATED = 10;
+
+/** How often tokens are looked at. A process that slept renews within this. Milliseconds. */
+const LOOK_INTERVAL = 10_000;
+
 /**
  * The `X-Service-Token` of each upstream (contract §7): an HS256 JWT that says who calls and whom it may
  * call. Minted once per service and renewed ahead of its end, so that no request waits for a signature.
@@ -13,10 +19,14 @@ export class ServiceTokens {
   readonly #secret: Uint8Array;
   readonly #tokens = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
+  /** Epoch milliseconds. */
+  #renewAt = 0;
 
   private constructor(secret: string) {
     this.#secret = new TextEncoder().encode(secret);
-    this.#timer = setInterval(() => void this.#mintAll(), (LIFETIME - RENEW_AHEAD) * 1000);
+    this.#timer = setInterval(() => {
+      if (Date.now() >= this.#renewAt) void this.#mintAll();
+    }, LOOK_INTERVAL);
     this.#timer.unref();
   }
 
@@ -38,16 +48,18 @@ export class ServiceTokens {
   }
 
   async #mintAll(): Promise<void> {
-    for (const service of this.#tokens.keys()) this.#tokens.set(service, await this.#mint(service));
+    const now = Math.floor(Date.now() / 1000);
+    this.#renewAt = (now + LIFETIME - RENEW_AHEAD) * 1000;
+    for (const service of this.#tokens.keys()) this.#tokens.set(service, await this.#mint(service, now));
   }
 
-  #mint(service: string): Promise<string> {
+  #mint(service: string, now: number): Promise<string> {
     return new SignJWT({ service: 'gateway' })
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
       .setIssuer('omnibioai-api-gateway')
       .setAudience([service])
-      .setIssuedAt()
-      .setExpirationTime(`${LIFETIME}s`)
+      .setIssuedAt(now - BACKDATED)
+      .setExpirationTime(now + LIFETIME)
       .setJti(randomUUID())
       .sign(this.#secret);
   }

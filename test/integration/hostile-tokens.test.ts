@@ -417,6 +417,7 @@ describe('service accounts', () => {
     [{ client_id: 7 }],
     [{ jti: undefined }],
     [{ scopes: undefined }],
+    [{ scopes: [] }],
     [{ scopes: 'admin' }],
     [{ scopes: [1] }],
     [{ org_id: { id: 1 } }],

@@ -141,6 +141,7 @@ describe('ROUTES_FILE', () => {
         submissions: [],
         timeout: 15_000,
         allowEncodedSlash: false,
+        services: [],
       },
     ]);
   });
