@@ -12,6 +12,7 @@ import { Confirm } from './confirm.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason } from './live-connections.ts';
+import { faultOf } from './soundness.ts';
 import type { Stage } from './stage.ts';
 import { trace } from './trace.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
@@ -114,7 +115,11 @@ export class Pipeline implements ExchangeOwner {
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
     this.#exchanges.add(exchange);
-    const plan = this.#planFor(exchange, fault ?? faultOf(exchange));
+    const unsound = fault ?? faultOf(exchange);
+    // Whoever sent it may see another end of it than the parser did: the parser stops at a request that asks
+    // for another protocol, and passes over what came in the same read.
+    if (unsound !== null || head.asksUpgrade) response.shouldKeepAlive = false;
+    const plan = this.#planFor(exchange, unsound);
     exchange.audited = plan !== this.#health && plan !== this.#version;
     this.#advance(exchange, plan, 0);
   }
@@ -237,17 +242,6 @@ export class Pipeline implements ExchangeOwner {
     this.#observer.refused(refusal);
     writeRefusal(exchange, refusal);
   }
-}
-
-/** What is wrong with a request before its target is looked at. */
-function faultOf({ request, head, method }: Exchange): Refusal | null {
-  if (head.hostCount > 1 || (head.hostCount === 0 && request.httpVersionMinor > 0)) {
-    return refusals.badRequest('host_header');
-  }
-  if (method === 'TRACE' || method === 'CONNECT') {
-    return refusals.badRequest('method_not_allowed', 405, 'method not allowed');
-  }
-  return null;
 }
 
 function targetFault(target: string): Refusal {

@@ -4,6 +4,9 @@ import type { UpstreamCall, UpstreamFault } from './call.ts';
 import { RequestBody } from './request-body.ts';
 import { UpstreamResponse } from './upstream-response.ts';
 
+/** Methods whose requests every server expects to have a body. */
+const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
 /** Told of everything that goes wrong between gateway and service. */
 export type UpstreamObserver = (service: string, fault: UpstreamFault | 'aborted' | 'truncated') => void;
 
@@ -50,6 +53,8 @@ export class Forwarder {
           body: call.body ?? (call.hasBody ? new RequestBody(call.request) : null),
           headersTimeout: route.timeout,
           bodyTimeout: this.#bodyTimeout,
+          // A service that does not expect a body here might take it for its next request: there is none.
+          ...(call.hasBody && !EXPECT_BODY.has(call.method) ? { reset: true } : null),
         },
         handler,
       );

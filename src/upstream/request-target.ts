@@ -27,6 +27,7 @@ export function parseTarget(target: string): RequestTarget | null {
   const mark = target.indexOf('?');
   const path = mark === -1 ? target : target.slice(0, mark);
   if (path.charCodeAt(0) !== 0x2f) return null; // absolute-form, authority-form, asterisk-form
+  if (mark !== -1 && target.includes('#', mark)) return null; // a fragment is no part of a target
   let encodedSlash = false;
   if (SUSPICIOUS.test(path)) {
     if (isAmbiguous(path)) return null;

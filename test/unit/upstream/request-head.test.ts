@@ -37,6 +37,25 @@ describe('claims only the gateway may make are dropped', () => {
     'X-Roles',
     'X-Tenant-Id',
     'X-Identity-Assertion',
+    'X.User.Id',
+    'X!User-Id',
+    'X-User_Id',
+    'X-User-Anything',
+    'X-Users',
+    'X-Organisation-Id',
+    'X-Auth-Request-Groups',
+    'X-Forwarded-Client-Cert',
+    'X-Remote-Groups',
+    'Remote-User',
+    'X-Token-Claims',
+    'X-Service-Account',
+    'X-Permissions-All',
+    'X-Envoy-Original-Path',
+    'X-Middleware-Subrequest',
+    'Proxy',
+    'Proxy-Authorization',
+    'Content_Length',
+    'Transfer.Encoding',
   ])('%s', (name) => {
     expect(passed(name, 'admin', 'Accept', '*/*', name, 'again')).toEqual(['Accept', '*/*']);
   });
@@ -45,6 +64,11 @@ describe('claims only the gateway may make are dropped', () => {
 test('a look-alike with an underscore is not taken for the header itself', () => {
   const head = new RequestHead(['X_Trace_Id', 'a', 'Content_Length', '5', 'X_Service_Token', 'b']);
   expect([head.traceId, head.contentLength, head.serviceToken, head.hasBody]).toEqual(['', '', '', false]);
+});
+
+test('what only looks a little like a claim passes', () => {
+  const headers = ['X-User-Agent', 'grpc', 'X-Usage', '1', 'X-Origin', '2', 'X-Requested-With', 'fetch'];
+  expect(passed(...headers)).toEqual(headers);
 });
 
 describe('hop-by-hop headers end here', () => {
