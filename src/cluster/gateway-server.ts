@@ -1,12 +1,10 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type BlockList, Server as NetServer, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import type { Exchange } from '../pipeline/exchange.ts';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
-import { answerParserError } from '../pipeline/parser-errors.ts';
+import { answerParserError, isRequestError } from '../pipeline/parser-errors.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
-import { refusals } from '../pipeline/verdict.ts';
-import { Peer } from '../upstream/peer.ts';
+import { type Refusal, refusals } from '../pipeline/verdict.ts';
+import { ClientConnection } from './client-connection.ts';
 
 /** Largest request line and headers together. Bytes. */
 const MAX_HEADER_SIZE = 32_768;
@@ -22,9 +20,11 @@ const DRAIN_IDLE = 1_000;
 
 const DRAIN_POLL = 50;
 
-/** Carries the peer of a connection. */
-const kPeer = Symbol('peer');
-type PeerSocket = Socket & { [kPeer]?: Peer<Exchange> };
+const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
+
+/** Carries what is kept of a connection. */
+const kConnection = Symbol('connection');
+type ClientSocket = Socket & { [kConnection]?: ClientConnection };
 
 /** The listening server: turns connections and parsed requests into exchanges of the pipeline. */
 export class GatewayServer {
@@ -32,6 +32,8 @@ export class GatewayServer {
   readonly #pipeline: Pipeline;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
+  /** One listener for all answers that something waits for; only pipelining needs it. */
+  readonly #onAnswered: (this: ServerResponse) => void;
   #draining = false;
 
   constructor(pipeline: Pipeline, options: { trustedProxies: BlockList; streamIdleTimeout: number }) {
@@ -46,21 +48,28 @@ export class GatewayServer {
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
       // Answered by the pipeline, with a trace id.
       requireHostHeader: false,
+      // Never: what it lets through is read differently by every server behind.
+      insecureHTTPParser: false,
       connectionsCheckingInterval: 5_000,
     });
     this.#server = server;
+    // The parser would pass over what is beyond its own limit; the pipeline refuses such a request.
+    server.maxHeadersCount = 0;
     server.on('connection', (socket) => this.#onConnection(socket));
-    server.on('request', (request, response) => this.#onRequest(request, response, false));
-    server.on('checkContinue', (request, response) => this.#onRequest(request, response, true));
-    server.on('checkExpectation', (request, response) => {
-      const fault = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
-      this.#pipeline.handle(request, response, this.#peerOf(request.socket), fault);
-    });
-    server.on('connect', (request, socket) => this.#onConnect(request, socket));
-    server.on('clientError', (error, socket) => {
-      const peer = this.#peerOf(socket as Socket); // the server listens on nothing but TCP
-      answerParserError(error, socket, peer, this.#pipeline);
-    });
+    server.on('request', (request, response) => this.#onRequest(request, response, false, null));
+    server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
+    server.on('checkExpectation', (request, response) =>
+      this.#onRequest(request, response, false, UNKNOWN_EXPECTATION),
+    );
+    // The casts below: the server listens on nothing but TCP.
+    server.on('connect', (request, socket) => this.#onConnect(request, socket as Socket));
+    server.on('clientError', (error, socket) =>
+      this.#onParserError(error, this.#connectionOf(socket as Socket)),
+    );
+    const gateway = this;
+    this.#onAnswered = function onAnswered() {
+      gateway.#continue(gateway.#connectionOf(this.req.socket));
+    };
   }
 
   /** Open client connections. */
@@ -101,27 +110,76 @@ export class GatewayServer {
     socket.on('close', () => this.#sockets.delete(socket));
   }
 
-  #onRequest(request: IncomingMessage, response: GatewayResponse, expectsContinue: boolean): void {
-    if (this.#draining) response.shouldKeepAlive = false;
-    this.#pipeline.handle(request, response, this.#peerOf(request.socket), null, expectsContinue);
+  #onRequest(
+    request: IncomingMessage,
+    response: GatewayResponse,
+    expectsContinue: boolean,
+    fault: Refusal | null,
+  ): void {
+    const connection = this.#connectionOf(request.socket);
+    const { exchange } = connection.peer;
+    if (exchange === null) {
+      if (this.#draining) response.shouldKeepAlive = false;
+      this.#pipeline.handle(request, response, connection.peer, fault, expectsContinue);
+    } else {
+      if (!connection.continues) exchange.response.once('close', this.#onAnswered);
+      connection.wait({ request, response, expectsContinue, fault });
+    }
+  }
+
+  /** Takes what waited for the answer that is out now. */
+  #continue(connection: ClientConnection): void {
+    const next = connection.next();
+    if (next !== null) {
+      const { request, response, expectsContinue, fault } = next;
+      if (connection.continues) response.once('close', this.#onAnswered);
+      else if (this.#draining) response.shouldKeepAlive = false;
+      this.#pipeline.handle(request, response, connection.peer, fault, expectsContinue);
+    } else if (connection.fault !== null) {
+      answerParserError(connection.fault, connection.socket, connection.peer, this.#pipeline);
+    }
+  }
+
+  #onParserError(error: Error, connection: ClientConnection): void {
+    const { socket, peer } = connection;
+    if (connection.fault !== null) {
+      // The parser fails again with all that follows, and with the end.
+      if (socket.readableEnded) socket.destroy();
+    } else if (peer.exchange?.request.complete === true && isRequestError(error)) {
+      // What cannot be read came behind a request that could; that one is still to be answered.
+      if (!connection.continues) peer.exchange.response.once('close', this.#onAnswered);
+      connection.fault = error;
+    } else {
+      connection.fault = error;
+      answerParserError(error, socket, peer, this.#pipeline);
+    }
   }
 
   /** `CONNECT` gives a bare socket; the pipeline refuses the method as it does any other. */
-  #onConnect(request: IncomingMessage, socket: Duplex): void {
+  #onConnect(request: IncomingMessage, socket: Socket): void {
+    // The server has let go of the socket, so its errors are the gateway's.
+    socket.on('error', () => socket.destroy());
+    const { peer } = this.#connectionOf(socket);
+    if (peer.exchange !== null) {
+      socket.destroy(); // whoever asks for a tunnel must wait for the answers before it
+      return;
+    }
     const response = new GatewayResponse(request);
     response.shouldKeepAlive = false;
-    response.assignSocket(socket as Socket); // the server listens on nothing but TCP
+    response.assignSocket(socket);
     response.on('finish', () => socket.end());
-    this.#pipeline.handle(request, response, this.#peerOf(socket as Socket));
+    this.#pipeline.handle(request, response, peer);
   }
 
-  #peerOf(socket: PeerSocket): Peer<Exchange> {
-    socket[kPeer] ??= new Peer(socket, this.#proxies);
-    return socket[kPeer];
+  #connectionOf(socket: ClientSocket): ClientConnection {
+    socket[kConnection] ??= new ClientConnection(socket, this.#proxies);
+    return socket[kConnection];
   }
 
-  #closeAfterAnswer(socket: PeerSocket): void {
-    const response = socket[kPeer]?.exchange?.response;
+  #closeAfterAnswer(socket: ClientSocket): void {
+    const connection = socket[kConnection];
+    if (connection === undefined || connection.continues) return;
+    const response = connection.peer.exchange?.response;
     if (response !== undefined && !response.headersSent) response.shouldKeepAlive = false;
   }
 }

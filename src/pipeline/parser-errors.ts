@@ -14,13 +14,15 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
+/** Whether an error tells of a request that cannot be read, rather than of a connection that broke. */
+export function isRequestError(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT';
+}
+
 /** What the parser's error means for the client. */
-function refusalOf(error: Error): Refusal | null {
+function refusalOf(error: Error): Refusal {
   switch ('code' in error ? error.code : undefined) {
-    case 'ECONNRESET':
-    case 'EPIPE':
-    case 'ETIMEDOUT':
-      return null; // a broken connection, not a broken request
     case 'HPE_HEADER_OVERFLOW':
       return refusals.badRequest('headers_too_large', 431, 'request header fields too large');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
@@ -34,7 +36,7 @@ function refusalOf(error: Error): Refusal | null {
 
 /**
  * Answers what the HTTP parser could not read, then closes the connection: nobody knows where the next
- * request would begin.
+ * request would begin. A request whose body broke off is refused so, unless its answer has begun.
  */
 export function answerParserError(
   error: Error,
@@ -42,12 +44,12 @@ export function answerParserError(
   peer: Peer<Exchange>,
   pipeline: Pipeline,
 ): void {
-  const refusal = refusalOf(error);
   const exchange = peer.exchange;
-  if (refusal === null || !socket.writable || exchange?.response.headersSent === true) {
+  if (!isRequestError(error) || !socket.writable || exchange?.response.headersSent === true) {
     socket.destroy();
     return;
   }
+  const refusal = refusalOf(error);
   const traceId = exchange?.traceId || randomUUID();
   if (exchange === null) pipeline.unparsed(refusal, new UnparsedRequest(refusal, traceId, peer.address));
   else exchange.refusal = refusal;
