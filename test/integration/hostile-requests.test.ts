@@ -1,0 +1,136 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
+import { USERS } from '../../src/sandbox/users.ts';
+import { CORPUS } from '../hostile/corpus.ts';
+import { ask } from '../setup/client.ts';
+import { Gateway } from '../setup/gateway.ts';
+import { RawClient } from '../setup/raw-client.ts';
+import { RawUpstream } from '../setup/raw-upstream.ts';
+import type { StrictRequest } from '../setup/strict-http.ts';
+import { until } from '../setup/until.ts';
+
+let platform: Platform;
+let upstream: RawUpstream;
+let gateway: Gateway;
+let auth: string;
+
+beforeAll(async () => {
+  platform = await startPlatform();
+  upstream = await RawUpstream.start();
+  gateway = await Gateway.start({ ...platform.env, LIMS_URL: upstream.url });
+  auth = `Authorization: Bearer ${await platform.iam.issue(USERS.scientist)}\r\n`;
+});
+afterAll(async () => {
+  await gateway.stop();
+  await upstream.close();
+  await platform.close();
+});
+afterEach(() => upstream.forget());
+
+const connect = () => RawClient.connect(gateway.port);
+const summary = ({ method, target, body }: StrictRequest) => `${method} ${target} ${body}`;
+const marker = () => `GET /api/lims/marker HTTP/1.1\r\nHost: gateway\r\n${auth}Connection: close\r\n\r\n`;
+
+/** What must hold for every request that reaches a service, whatever the client sent. */
+function expectJudged(request: StrictRequest): void {
+  const values = (name: string) =>
+    request.headers.filter(([other]) => other === name).map(([, value]) => value);
+  expect(values('host')).toEqual([upstream.host]);
+  expect(values('authorization')).toEqual([auth.slice('Authorization: '.length, -2)]);
+  expect(values('x-user-id')).toEqual(['1']);
+  expect(values('x-organization-id')).toEqual(['10']);
+  expect(values('x-token-type')).toEqual(['user']);
+  expect(values('x-internal-service')).toEqual(['gateway']);
+  expect(values('x-service-token')).toEqual([expect.stringMatching(/^eyJ/)]);
+  expect(values('content-length').length + values('transfer-encoding').length).toBeLessThan(2);
+  for (const name of ['te', 'trailer', 'upgrade', 'expect', 'http2-settings', 'proxy-connection']) {
+    expect(values(name)).toEqual([]);
+  }
+}
+
+describe('each published form is refused, or arrives as exactly the requests that were judged', () => {
+  test.each(CORPUS)('$name ($source)', async ({ bytes, expect: expected }) => {
+    const client = await connect();
+    client.send(bytes.replaceAll('{auth}', auth));
+    if (typeof expected === 'number') {
+      const answers = await client.untilClosed();
+      expect(answers.map(({ status }) => status)).toEqual([expected]);
+      // A request that broke off within its body may have begun at the service: it must have been cut there.
+      await until(() => upstream.connections.every(({ closed }) => closed) || upstream.requests.length > 0);
+      expect(upstream.requests.map(summary)).toEqual([]);
+    } else {
+      // What follows on the connection is read as it was sent, or not at all.
+      client.send(marker());
+      await client.untilClosed();
+      const { requests } = upstream;
+      const marked = requests.some(({ target }) => target === '/marker');
+      expect(requests.map(summary)).toEqual([...expected.seen, ...(marked ? ['GET /marker '] : [])]);
+      const statuses = expected.statuses ?? expected.seen.map(() => 200);
+      expect(client.answers.map(({ status }) => status)).toEqual([...statuses, ...(marked ? [200] : [])]);
+      for (const request of requests) expectJudged(request);
+    }
+  });
+});
+
+describe('several requests on one connection', () => {
+  const numbered = (n: number, method = 'GET') =>
+    `${method} /api/lims/${n} HTTP/1.1\r\nHost: gateway\r\n${auth}Content-Length: 1\r\n\r\nx`;
+
+  test('are answered in their order, and each is begun when the one before is answered', async () => {
+    const client = await connect();
+    upstream.answer = ({ target }, socket) => {
+      // Whatever takes longer must not be overtaken.
+      setTimeout(
+        () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${target.length}\r\n\r\n${target}`),
+        Math.random() * 20,
+      );
+      expect(upstream.requests).toHaveLength(client.answers.length + 1);
+      return null;
+    };
+    client.send(Array.from({ length: 40 }, (_, i) => numbered(i, i % 2 === 0 ? 'GET' : 'POST')).join(''));
+    const answers = await client.untilAnswers(40);
+    expect(answers.map(({ body }) => body)).toEqual(Array.from({ length: 40 }, (_, i) => `/${i}`));
+    client.close();
+  });
+
+  test('a refused one does not hinder the next', async () => {
+    const client = await connect();
+    client.send(`GET /api/lims/a HTTP/1.1\r\nHost: gateway\r\n\r\n${numbered(1)}`);
+    const answers = await client.untilAnswers(2);
+    expect(answers.map(({ status }) => status)).toEqual([401, 200]);
+    expect(upstream.requests.map(summary)).toEqual(['GET /1 x']);
+    client.close();
+  });
+
+  test('nothing waits on a connection that its client has left', async () => {
+    upstream.answer = () => null;
+    const client = await connect();
+    client.send(numbered(1) + numbered(2));
+    await until(() => upstream.requests.length === 1);
+    client.close();
+    await until(() => upstream.connections[0]?.closed === true);
+    expect(upstream.requests.map(summary)).toEqual(['GET /1 x']);
+    await until(async () => /gateway_open_connections 0/.test(await gateway.metrics()));
+  });
+
+  test('far too many at once end the connection', async () => {
+    const client = await connect();
+    upstream.answer = () => null;
+    client.send(numbered(1) + 'GET /health HTTP/1.1\r\nHost: g\r\n\r\n'.repeat(1_500));
+    await client.untilClosed();
+  });
+
+  test('a tunnel asked for behind a request, or left at once, harms nobody', async () => {
+    const client = await connect();
+    upstream.answer = () => null;
+    client.send(`${numbered(1)}CONNECT evil:80 HTTP/1.1\r\nHost: evil:80\r\n\r\n`);
+    await client.untilClosed();
+    for (let i = 0; i < 20; i++) {
+      const hasty = await connect();
+      hasty.send('CONNECT evil:80 HTTP/1.1\r\nHost: evil:80\r\n\r\n');
+      hasty.socket.resetAndDestroy();
+    }
+    expect((await ask(`${gateway.url}/health`)).status).toBe(200);
+    expect(gateway.output).not.toContain('worker died');
+  });
+});
