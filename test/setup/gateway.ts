@@ -38,7 +38,7 @@ export class Gateway {
       if (gateway.process.exitCode !== null) throw new Error(`gateway ended: ${gateway.output}`);
       const response = await fetch(`${gateway.adminUrl}/ready`).catch(() => null);
       return response?.status === 200;
-    });
+    }, 50_000); // a busy machine starts slowly
     return gateway;
   }
 
