@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { decodeJwt, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
+import type { RedisClient } from '../redis/open-redis.ts';
 import { type Address, type Call, fieldsOf, JsonService, type Reply } from './http-service.ts';
 import { type SandboxUser, USERS } from './users.ts';
 
@@ -12,7 +12,7 @@ export interface IamOptions extends Address {
   readonly accessLifetime?: number;
   readonly algorithm?: 'HS256' | 'RS256';
   /** Where logouts are announced; null: they are known to IAM alone. */
-  readonly redis?: Redis | null;
+  readonly redis?: RedisClient | null;
 }
 
 /** What a token may be given beside the usual claims; undefined removes a claim. */

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import { openRedis } from '../redis/open-redis.ts';
 import { SandboxHpcEngine } from './hpc-engine.ts';
 import type { HttpService, JsonService } from './http-service.ts';
 import { SandboxIam } from './iam.ts';
 import { startPolicyEngine } from './policy-engine.ts';
 import { SERVICE_KEYS, type ServiceKey, startService } from './services.ts';
+
+/** Milliseconds IAM waits for Redis. */
+const REDIS_TIMEOUT = 2_000;
 
 export interface PlatformOptions {
   /** Null: no Redis, the gateway runs in embedded mode. */
@@ -32,7 +35,8 @@ export interface Platform {
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const jwtSecret = options.jwtSecret ?? randomBytes(32).toString('hex');
   const gatewaySecret = options.gatewaySecret ?? randomBytes(32).toString('hex');
-  const redis = options.redisUrl ? new Redis(options.redisUrl, { maxRetriesPerRequest: 1 }) : null;
+  const redis = options.redisUrl ? openRedis(options.redisUrl, 'sandbox', REDIS_TIMEOUT) : null;
+  redis?.on('error', () => {}); // shows as a logout that fails
   const at = (name: string) => ({ host: options.host ?? '127.0.0.1', port: options.ports?.[name] ?? 0 });
   const iam = await SandboxIam.start({
     ...at('iam'),

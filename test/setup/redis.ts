@@ -11,15 +11,19 @@ import { until } from './until.ts';
 export class RedisServer {
   readonly port: number;
   readonly #folder: string;
+  readonly #options: readonly string[];
   #process: ChildProcess | null = null;
 
-  private constructor(port: number, folder: string) {
+  private constructor(port: number, folder: string, options: readonly string[]) {
     this.port = port;
     this.#folder = folder;
+    this.#options = options;
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), mkdtempSync(join(tmpdir(), 'gateway-redis-')));
+  /** @param options further arguments of `redis-server` */
+  static async start(...options: readonly string[]): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'gateway-redis-'));
+    const server = new RedisServer(await freePort(), folder, options);
     await server.up();
     return server;
   }
@@ -43,6 +47,7 @@ export class RedisServer {
         'no',
         '--dir',
         this.#folder,
+        ...this.#options,
       ],
       { stdio: 'ignore' },
     );

@@ -37,7 +37,8 @@ function get(agent: Agent, url: string, token: string): Promise<number> {
   return new Promise((resolve) => {
     request(url, { agent, headers: { authorization: `Bearer ${token}` } }, (response) => {
       response.resume();
-      response.on('close', () => resolve(response.complete ? (response.statusCode ?? 0) : 0));
+      response.on('end', () => resolve(response.statusCode ?? 0));
+      response.on('error', () => resolve(0));
     })
       .on('error', () => resolve(0))
       .end();
