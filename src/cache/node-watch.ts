@@ -7,6 +7,9 @@ const INVALIDATION_CHANNEL = 'policy:invalidate';
 /** Where a RESP2 subscriber receives pushed keys. */
 const PUSH_CHANNEL = '__redis__:invalidate';
 
+/** Milliseconds before a connection the library has given up is opened again. */
+const RECONNECT_DELAY = 200;
+
 /** What a watch reports; the texts are as Redis sent them. */
 export interface WatchListener {
   onMessage(text: string): void;
@@ -33,6 +36,7 @@ export class NodeWatch {
   readonly #silence: number;
   readonly #pulse: NodeJS.Timeout;
   #settingUp = false;
+  #closed = false;
   #heardAt = Date.now();
 
   /** @param silence milliseconds without an answer after which the connections are renewed */
@@ -46,6 +50,8 @@ export class NodeWatch {
       connection.on('error', () => this.#lost()); // shows as a channel that is down
       connection.on('close', () => this.#lost());
       connection.on('ready', () => void this.#setUp());
+      // Renewed while it was still asking the sentinels: the library takes that for a farewell.
+      connection.on('end', () => this.#again(connection));
     }
     this.#subscriber.on('message', (channel, text) => {
       if (channel === INVALIDATION_CHANNEL) listener.onMessage(text);
@@ -60,6 +66,7 @@ export class NodeWatch {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#pulse);
     this.#subscriber.disconnect();
     this.#tracker.disconnect();
@@ -126,6 +133,13 @@ export class NodeWatch {
       // Decided below: one late answer is not yet a dead connection.
     }
     if (Date.now() - this.#heardAt > this.#silence) this.#renew();
+  }
+
+  #again(connection: Redis): void {
+    if (this.#closed) return;
+    setTimeout(() => {
+      if (!this.#closed) connection.connect().catch(() => {}); // reported by its events
+    }, RECONNECT_DELAY);
   }
 
   #renew(): void {

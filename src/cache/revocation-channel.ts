@@ -12,7 +12,7 @@ export type ChannelState = 'live' | 'degraded' | 'down';
 /** Told of what arrives. */
 export interface ChannelObserver {
   onRevocation(revocation: Revocation): void;
-  /** The channel was set up, again perhaps: what was sent before is unknown. */
+  /** The channel was set up, or lost a part: what was sent before is unknown. */
   onUp(): void;
 }
 
@@ -33,6 +33,8 @@ export class RevocationChannel implements Trust {
   readonly #observer: ChannelObserver;
   readonly #nodes: () => readonly RedisNode[];
   readonly #timer: NodeJS.Timeout;
+  /** Epoch milliseconds at which a node was given up: what it had still to say is unknown. */
+  #lostNodeAt = Number.NEGATIVE_INFINITY;
 
   /** @param window milliseconds; below the revocation bound by what an answer still takes */
   constructor(client: RedisClient, url: string, window: number, observer: ChannelObserver) {
@@ -44,7 +46,7 @@ export class RevocationChannel implements Trust {
   }
 
   floor(now: number): number {
-    let since = Number.NEGATIVE_INFINITY;
+    let since = this.#lostNodeAt;
     let proof = this.#watches.size === 0 ? Number.NEGATIVE_INFINITY : now;
     // One watch but in a cluster: the loop costs the hot path nothing measurable.
     for (const watch of this.#watches.values()) {
@@ -81,6 +83,8 @@ export class RevocationChannel implements Trust {
       if (nodes.some((node) => node.id === id)) continue;
       watch.close();
       this.#watches.delete(id);
+      this.#lostNodeAt = Date.now();
+      this.#observer.onUp();
     }
   }
 }

@@ -14,6 +14,9 @@ if (redis.call('GET', KEYS[2]) or '') == ARGV[1] then
 end
 return 0`;
 
+/** So many commands in a row unanswered: the connection is dead, even if nobody said so. */
+const DEAD_AFTER = 5;
+
 /** What one round trip to Redis told about a record. */
 export interface SharedReading {
   /** The record's content, if there is one with a right seal. */
@@ -39,6 +42,7 @@ export class SharedStore {
   readonly #seal: RecordSeal;
   /** Epoch milliseconds: records of earlier knowledge may have outlived a revocation. */
   #distrustBefore = 0;
+  #timeouts = 0;
 
   constructor(redis: RedisClient, seal: RecordSeal) {
     this.#redis = redis;
@@ -55,6 +59,7 @@ export class SharedStore {
         this.#redis.pttl(recordKey),
         jti === null ? null : this.#redis.get(blacklistKey(jti)),
       ]);
+      this.#timeouts = 0;
       const known = { mark: mark ?? '', age: 0, blacklisted: blacklisted !== null };
       if (sealed === null) return { ...known, content: null, result: 'miss' };
       const content = this.#seal.open(recordKey, sealed);
@@ -64,7 +69,8 @@ export class SharedStore {
       const age = Number(spent) + Math.max(0, Number(lifetime) - remaining);
       if (Date.now() - age <= this.#distrustBefore) return { ...known, content: null, result: 'stale' };
       return { ...known, content: value, age, result: 'hit' };
-    } catch {
+    } catch (error) {
+      this.#failed(error);
       return UNREACHABLE; // counted by the caller as result "error"
     }
   }
@@ -114,5 +120,13 @@ export class SharedStore {
     } catch {
       this.#distrustBefore = Date.now();
     }
+  }
+
+  /** A connection that fell silent would never end by itself; a new one may find Redis well. */
+  #failed(error: unknown): void {
+    if (!(error instanceof Error) || error.message !== 'Command timed out') return;
+    if (++this.#timeouts < DEAD_AFTER || this.#redis.status !== 'ready') return;
+    this.#timeouts = 0;
+    this.#redis.disconnect(true);
   }
 }

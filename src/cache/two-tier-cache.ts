@@ -10,7 +10,7 @@ const REFUSAL_TTL = 5_000;
 const REFUSALS_MAX = 10_000;
 
 /** A load is begun again when a revocation arrives while it runs; this often, then it is given up. */
-const MAX_LOADS = 3;
+const MAX_LOADS = 10;
 
 /** An authority that could not be asked in the background is tried again after so long. Milliseconds. */
 const REFRESH_RETRY = 1_000;

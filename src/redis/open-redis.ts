@@ -84,7 +84,6 @@ function openServer(address: RedisAddress, options: Options): Redis {
       name: address.master,
       db: address.db,
       sentinelRetryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
-      failoverDetector: true,
     });
   }
   return new Redis({ ...options, ...address.hosts[0], db: address.db });

@@ -115,7 +115,9 @@ class CacheWorker {
     const known = this.cache.peek(session.token, Date.now())?.value;
     // Whatever it says must have been true when the worker last heard.
     if (known !== undefined) return this.#judge(session, known);
-    this.#judge(session, await this.cache.find(session.token, new SessionQuestion(session, latency)));
+    const question = new SessionQuestion(session, latency);
+    // Revoked more often than the authority can be asked: no answer is a refusal too.
+    this.#judge(session, await this.cache.find(session.token, question).catch(() => 'no' as const));
   }
 
   #judge(session: Session, verdict: Verdict): void {

@@ -47,6 +47,8 @@ afterEach(async () => {
 
 const issue = () => platform.iam.issue(USERS.scientist);
 const status = async (token: string) => (await ask(url, { token })).status;
+/** Lookups that Redis answered. */
+const answered = async () => Number(/tier="l2",result="miss"\} (\d+)/.exec(await gateway.metrics())?.[1]);
 const channel = async () => (await ask(`${gateway.adminUrl}/ready`)).json.revocations;
 
 /** Something breaks; then a token is revoked and announced to nobody who can hear it. */
@@ -92,6 +94,12 @@ describe('within the bound, whatever befalls Redis', () => {
   test('its connections fall silent without an end', async () => {
     expect(await acceptedAfter(() => proxy.silence())).toBeLessThan(BOUND);
     await newcomersGetIn();
+    proxy.recover();
+    await until(async () => {
+      const before = await answered();
+      await status(await issue());
+      return (await answered()) > before;
+    });
   });
 
   test('its connections are cut again and again', async () => {
