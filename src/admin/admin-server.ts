@@ -77,12 +77,29 @@ function readinessOf({ draining, workers, wanted }: ClusterState) {
         worst(workers.map((worker) => worker.engines[engine] ?? 'unknown')),
       ]),
     ),
+    upstreams: upstreamsOf(workers),
   };
+}
+
+/** How each target of each service stands in the worker that thinks worst of it. Reported, not decisive. */
+function upstreamsOf(workers: readonly WorkerStatus[]) {
+  const services = Object.entries(workers[0]?.upstreams ?? {});
+  return Object.fromEntries(
+    services.map(([service, targets]) => [
+      service,
+      Object.fromEntries(
+        Object.keys(targets).map((url) => [
+          url,
+          worst(workers.map((worker) => worker.upstreams[service]?.[url] ?? 'unknown')),
+        ]),
+      ),
+    ]),
+  );
 }
 
 /** One word for all workers: the first that is neither well nor unknown, else the best known. */
 function worst(states: readonly string[]): string {
-  const well = ['ready', 'ok', 'live', 'embedded'];
+  const well = ['ready', 'ok', 'live', 'embedded', 'up'];
   return (
     states.find((state) => !well.includes(state) && state !== 'unknown') ??
     states.find((state) => well.includes(state)) ??

@@ -9,6 +9,8 @@ export interface WorkerStatus {
   readonly revocations: string;
   /** How the last question to each decision service ended; `unknown` before the first. */
   readonly engines: Readonly<Record<string, string>>;
+  /** How the targets of each service stand: `up`, `probing` or `ejected`, by base URL. */
+  readonly upstreams: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /** What the primary tells a worker. */

@@ -34,6 +34,7 @@ export class Worker {
   readonly #server: GatewayServer;
   readonly #knowledge: Knowledge;
   readonly #engines: Record<string, string>;
+  readonly #forwarder: Forwarder;
   /** Closed in this order once the last answer is out. */
   readonly #closeAll: () => Promise<void>;
   #draining = false;
@@ -43,12 +44,14 @@ export class Worker {
     server: GatewayServer;
     knowledge: Knowledge;
     engines: Record<string, string>;
+    forwarder: Forwarder;
     closeAll: () => Promise<void>;
   }) {
     this.#log = parts.log;
     this.#server = parts.server;
     this.#knowledge = parts.knowledge;
     this.#engines = parts.engines;
+    this.#forwarder = parts.forwarder;
     this.#closeAll = parts.closeAll;
   }
 
@@ -106,9 +109,15 @@ export class Worker {
               log: (level, message, fields) => log[level](fields, message),
             },
           );
-    const forwarder = new Forwarder(config.routes, config.streamIdleTimeout, (service, kind) =>
-      metrics.upstreamFailed(service, kind),
-    );
+    const forwarder = new Forwarder(config.routes, config, {
+      failed: (service, kind) => metrics.upstreamFailed(service, kind),
+      retried: (service, result) => metrics.upstreamRetried(service, result),
+      moved: (service, { url, standing, lastFault }) => {
+        metrics.upstreamMoved(service, url, standing);
+        log.warn({ upstream: service, target: url, standing, lastFault }, 'upstream target moved');
+      },
+    });
+    metrics.upstreams(forwarder.services);
     const auth = new Auth({
       cache: knowledge.identities,
       authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
@@ -150,6 +159,7 @@ export class Worker {
       server,
       knowledge,
       engines,
+      forwarder,
       closeAll: async () => {
         serviceTokens.close();
         await trail?.close();
@@ -182,6 +192,7 @@ export class Worker {
       redis: this.#knowledge.redis?.status ?? 'embedded',
       revocations: this.#knowledge.channelState(),
       engines: this.#engines,
+      upstreams: this.#forwarder.standings(),
     };
     process.send?.(status);
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import {
   cookieName,
@@ -50,7 +51,10 @@ const environment = z.object({
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
+  ROUTE_CONCURRENCY: integer(1, 1_000_000, 1024),
   STREAM_IDLE_TIMEOUT: seconds(0.05, 86_400, 300),
+  MAX_BODY: integer(0, 1_125_899_906_842_624, 10_737_418_240),
+  DNS_REFRESH: seconds(0.1, 3600, 10),
   WORKBENCH_URL: httpUrls('http://workbench:8000'),
   TES_URL: httpUrls('http://tes:8081'),
   TOOLSERVER_URL: httpUrls('http://toolserver:9090'),
@@ -114,6 +118,7 @@ export interface Config {
   readonly authCookie: string | null;
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
+  readonly dnsRefresh: number;
   readonly revocationBound: number;
   readonly identityRefresh: number;
   readonly liveGrace: number;
@@ -185,6 +190,11 @@ function splitSecrets(list: string): string[] {
 }
 
 function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
+  const defaults = {
+    timeout: values.ROUTE_TIMEOUT,
+    maxBody: values.MAX_BODY,
+    maxConcurrency: values.ROUTE_CONCURRENCY,
+  };
   if (values.ROUTES_FILE === null) {
     return defaultRoutes(
       {
@@ -195,7 +205,7 @@ function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
         rag: values.RAG_URL,
         lims: values.LIMS_URL,
       },
-      values.ROUTE_TIMEOUT,
+      defaults,
     );
   }
   let file: string;
@@ -206,7 +216,7 @@ function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
     faults.push(`ROUTES_FILE: ${values.ROUTES_FILE} cannot be read (${why}), expected a JSON file`);
     return [];
   }
-  const parsed = parseRoutesFile(file, values.ROUTE_TIMEOUT);
+  const parsed = parseRoutesFile(file, defaults, dirname(values.ROUTES_FILE));
   faults.push(...parsed.faults.map((fault) => `ROUTES_FILE: ${fault}`));
   return parsed.routes;
 }
@@ -262,6 +272,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     authCookie: values.AUTH_COOKIE,
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
+    dnsRefresh: values.DNS_REFRESH,
     revocationBound: values.REVOCATION_BOUND,
     identityRefresh: values.IDENTITY_REFRESH,
     liveGrace: values.LIVE_GRACE,

@@ -1,5 +1,14 @@
 import { z } from 'zod';
 import { httpUrlFault, withoutTrailingSlash } from './fields.ts';
+import { type RouteTls, tlsField } from './route-tls.ts';
+
+/** How targets are asked whether they are well. */
+export interface HealthCheck {
+  /** Behind the target's base path. */
+  readonly path: string;
+  /** Milliseconds between two checks. */
+  readonly interval: number;
+}
 
 /** One row of the route table (contract §1): which paths belong to a service, and what its callers need. */
 export interface Route {
@@ -21,6 +30,14 @@ export interface Route {
   readonly submissions: readonly string[];
   /** Milliseconds until the first byte of the response head. */
   readonly timeout: number;
+  /** Largest request body. Bytes. */
+  readonly maxBody: number;
+  /** Requests at once to the service, over all workers; more wait for a moment and are then refused. */
+  readonly maxConcurrency: number;
+  /** Null: only what becomes of requests tells how a target is. */
+  readonly healthCheck: HealthCheck | null;
+  /** Null: what is usual for the targets' URLs. */
+  readonly tls: RouteTls | null;
   /** Whether `%2F` may occur in the path, as in model names. */
   readonly allowEncodedSlash: boolean;
   /** Services of the platform that may call without a user, by the name in their service token (contract §7). */
@@ -50,50 +67,70 @@ const targetField = z
 const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const SERVICE_NAME_EXPECTED = 'expected a name of a-z, 0-9 and -';
 
-const routeField = z
-  .strictObject({
-    service: z.string('expected a name').regex(SERVICE_NAME, SERVICE_NAME_EXPECTED),
-    prefix: prefixField,
-    legacyPrefix: prefixField.optional(),
-    target: z.union([targetField, z.array(targetField).min(1)], 'expected a URL or a list of URLs'),
-    permission: z
-      .string('expected a permission or null')
-      .regex(/^[\w.:-]{1,128}$/, 'expected a permission such as workflow.execute')
-      .nullable()
-      .default(null),
-    compute: z.boolean('expected true or false').default(false),
-    submissions: z
-      .array(z.string('expected a path').startsWith('/', 'expected a path beginning with /'))
-      .default([]),
-    timeout: z
-      .number('expected seconds')
-      .min(0.05, 'expected seconds from 0.05 to 86400')
-      .max(86_400, 'expected seconds from 0.05 to 86400')
-      .optional(),
-    allowEncodedSlash: z.boolean('expected true or false').default(false),
-    services: z.array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED)).default([]),
-  })
-  .readonly();
+const INTERVAL_EXPECTED = 'expected seconds from 0.1 to 3600';
 
-const routesFile = z
-  .strictObject({ routes: z.array(routeField).min(1, 'expected at least one route') })
-  .superRefine(({ routes }, context) => {
-    const taken = new Map<string, number>();
-    routes.forEach((route, index) => {
-      for (const prefix of new Set([route.prefix, route.legacyPrefix])) {
-        if (prefix === undefined) continue;
-        const other = taken.get(prefix);
-        if (other !== undefined) {
-          context.addIssue({
-            code: 'custom',
-            path: ['routes', index, 'prefix'],
-            message: `${prefix} is already taken by routes[${other}]`,
-          });
+const healthCheckField = z
+  .strictObject({
+    path: z.string('expected a path').regex(/^\/[\x21-\x7e]*$/, 'expected a path beginning with /'),
+    interval: z.number(INTERVAL_EXPECTED).min(0.1, INTERVAL_EXPECTED).max(3600, INTERVAL_EXPECTED).default(5),
+  })
+  .transform(({ path, interval }): HealthCheck => ({ path, interval: Math.round(interval * 1000) }));
+
+const routeField = (folder: string) =>
+  z
+    .strictObject({
+      service: z.string('expected a name').regex(SERVICE_NAME, SERVICE_NAME_EXPECTED),
+      prefix: prefixField,
+      legacyPrefix: prefixField.optional(),
+      target: z.union([targetField, z.array(targetField).min(1)], 'expected a URL or a list of URLs'),
+      permission: z
+        .string('expected a permission or null')
+        .regex(/^[\w.:-]{1,128}$/, 'expected a permission such as workflow.execute')
+        .nullable()
+        .default(null),
+      compute: z.boolean('expected true or false').default(false),
+      submissions: z
+        .array(z.string('expected a path').startsWith('/', 'expected a path beginning with /'))
+        .default([]),
+      timeout: z
+        .number('expected seconds')
+        .min(0.05, 'expected seconds from 0.05 to 86400')
+        .max(86_400, 'expected seconds from 0.05 to 86400')
+        .optional(),
+      maxBody: z.int('expected a number of bytes').min(0, 'expected a number of bytes').optional(),
+      maxConcurrency: z
+        .int('expected a whole number above 0')
+        .min(1, 'expected a whole number above 0')
+        .optional(),
+      healthCheck: healthCheckField.optional(),
+      tls: tlsField(folder).optional(),
+      allowEncodedSlash: z.boolean('expected true or false').default(false),
+      services: z
+        .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
+        .default([]),
+    })
+    .readonly();
+
+const routesFile = (folder: string) =>
+  z
+    .strictObject({ routes: z.array(routeField(folder)).min(1, 'expected at least one route') })
+    .superRefine(({ routes }, context) => {
+      const taken = new Map<string, number>();
+      routes.forEach((route, index) => {
+        for (const prefix of new Set([route.prefix, route.legacyPrefix])) {
+          if (prefix === undefined) continue;
+          const other = taken.get(prefix);
+          if (other !== undefined) {
+            context.addIssue({
+              code: 'custom',
+              path: ['routes', index, 'prefix'],
+              message: `${prefix} is already taken by routes[${other}]`,
+            });
+          }
+          taken.set(prefix, index);
         }
-        taken.set(prefix, index);
-      }
+      });
     });
-  });
 
 function jsonPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>(
@@ -102,13 +139,17 @@ function jsonPath(path: readonly PropertyKey[]): string {
   );
 }
 
+/** What holds for rows that do not say. */
+export type RouteDefaults = Pick<Route, 'timeout' | 'maxBody' | 'maxConcurrency'>;
+
 /**
  * Reads the text of a routes file. Gives the table, or every fault in it, each with its JSON path.
- * @param routeTimeout milliseconds for rows that name no timeout
+ * @param folder where relative paths in it begin
  */
 export function parseRoutesFile(
   text: string,
-  routeTimeout: number,
+  defaults: RouteDefaults,
+  folder: string,
 ): { routes: readonly Route[]; faults: readonly string[] } {
   let document: unknown;
   try {
@@ -116,7 +157,7 @@ export function parseRoutesFile(
   } catch (error) {
     return { routes: [], faults: [`$ is not JSON: ${error instanceof Error ? error.message : error}`] };
   }
-  const parsed = routesFile.safeParse(document);
+  const parsed = routesFile(folder).safeParse(document);
   if (!parsed.success) {
     return {
       routes: [],
@@ -134,7 +175,11 @@ export function parseRoutesFile(
         permission: row.permission,
         compute: row.compute,
         submissions: row.submissions,
-        timeout: row.timeout === undefined ? routeTimeout : Math.round(row.timeout * 1000),
+        timeout: row.timeout === undefined ? defaults.timeout : Math.round(row.timeout * 1000),
+        maxBody: row.maxBody ?? defaults.maxBody,
+        maxConcurrency: row.maxConcurrency ?? defaults.maxConcurrency,
+        healthCheck: row.healthCheck ?? null,
+        tls: row.tls ?? null,
         allowEncodedSlash: row.allowEncodedSlash,
         services: row.services,
       }),
@@ -159,7 +204,7 @@ const RAG_TIMEOUT = 300_000;
 const TES_SUBMISSIONS = ['/api/runs/submit', '/v1/tasks', '/ga4gh/tes/v1/tasks'];
 
 /** The platform's own table (contract §1). */
-export function defaultRoutes(targets: ServiceTargets, routeTimeout: number): readonly Route[] {
+export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults): readonly Route[] {
   const row = (
     service: keyof ServiceTargets,
     publicName: string,
@@ -176,7 +221,9 @@ export function defaultRoutes(targets: ServiceTargets, routeTimeout: number): re
       permission,
       compute,
       submissions: [],
-      timeout: routeTimeout,
+      ...defaults,
+      healthCheck: null,
+      tls: null,
       allowEncodedSlash: false,
       services: [],
       ...special,
@@ -186,7 +233,7 @@ export function defaultRoutes(targets: ServiceTargets, routeTimeout: number): re
     row('tes', 'tes', 'workflow.execute', true, { submissions: TES_SUBMISSIONS }),
     row('toolserver', 'tools', 'workflow.execute', true),
     row('model-registry', 'models', 'model.use', false, { allowEncodedSlash: true }),
-    row('rag', 'rag', 'dataset.read', false, { timeout: Math.max(RAG_TIMEOUT, routeTimeout) }),
+    row('rag', 'rag', 'dataset.read', false, { timeout: Math.max(RAG_TIMEOUT, defaults.timeout) }),
     row('lims', 'lims', null, false),
   ];
 }

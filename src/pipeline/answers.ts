@@ -51,7 +51,9 @@ export function refusalBody(refusal: Refusal, traceId: string): string {
 }
 
 function refusalHeaders(refusal: Refusal): string[] {
-  return refusal.wwwAuthenticate === null ? [] : ['WWW-Authenticate', refusal.wwwAuthenticate];
+  const headers = refusal.wwwAuthenticate === null ? [] : ['WWW-Authenticate', refusal.wwwAuthenticate];
+  if (refusal.retryAfter !== null) headers.push('Retry-After', String(refusal.retryAfter));
+  return headers;
 }
 
 function write(exchange: Exchange, status: number, body: string, headers: readonly string[]): void {

@@ -3,10 +3,10 @@ import type { AuditSubject } from '../audit/trail.ts';
 import type { Route } from '../config/routes.ts';
 import type { Identity } from '../platform/identity.ts';
 import type { UpstreamCall, UpstreamFault } from '../upstream/call.ts';
+import type { Delivery } from '../upstream/delivery.ts';
 import type { Peer } from '../upstream/peer.ts';
 import type { RequestHead } from '../upstream/request-head.ts';
 import type { RequestTarget } from '../upstream/request-target.ts';
-import type { UpstreamResponse } from '../upstream/upstream-response.ts';
 import type { EndReason, LiveConnection } from './live-connections.ts';
 import type { Refusal, StageName } from './verdict.ts';
 
@@ -14,7 +14,7 @@ const NO_TARGET = { path: '', query: '', encodedSlash: false } as unknown as Req
 
 /** Whoever handles exchanges, told of what befalls one from outside its way. */
 export interface ExchangeOwner {
-  upstreamFailed(exchange: Exchange, fault: UpstreamFault): void;
+  upstreamFailed(exchange: Exchange, fault: UpstreamFault, retryAfter: number): void;
   end(exchange: Exchange, reason: EndReason): void;
 }
 
@@ -60,9 +60,10 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   /** Whether the answer is an event stream, which ends with its token. */
   eventStream = false;
   refusal: Refusal | null = null;
-  upstream: UpstreamResponse | null = null;
+  upstream: Delivery | null = null;
   upstreamHeaders: string[] = [];
   answerHeaders: readonly string[] = [];
+  bodyBytes = 0;
   bytesOut = 0;
   authMs = -1;
   policyMs = -1;
@@ -99,8 +100,8 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
     return this.routeOrNull;
   }
 
-  upstreamFailed(fault: UpstreamFault): void {
-    this.#owner.upstreamFailed(this, fault);
+  upstreamFailed(fault: UpstreamFault, retryAfter: number): void {
+    this.#owner.upstreamFailed(this, fault, retryAfter);
   }
 
   get graceful(): boolean {
@@ -153,7 +154,7 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
     return this.response.headersSent ? this.response.statusCode : (this.refusal?.status ?? 499);
   }
   get bytesIn(): number {
-    return Number(this.head.contentLength) || 0;
+    return this.bodyBytes || Number(this.head.contentLength) || 0;
   }
   get eventType(): AuditSubject['eventType'] {
     switch (this.refusal?.stage) {

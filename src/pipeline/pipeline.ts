@@ -8,6 +8,7 @@ import { parseTarget } from '../upstream/request-target.ts';
 import type { RouteTable } from '../upstream/route-table.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
+import { bodyLimit } from './body-limit.ts';
 import { Confirm } from './confirm.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
@@ -58,7 +59,7 @@ export class Pipeline implements ExchangeOwner {
   }) {
     const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
     this.#service = {
-      stages: [trace, auth, policy, hpc, audit, new Confirm(auth)],
+      stages: [trace, auth, bodyLimit, policy, hpc, audit, new Confirm(auth)],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
         if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
@@ -90,8 +91,8 @@ export class Pipeline implements ExchangeOwner {
     return this.#exchanges;
   }
 
-  upstreamFailed(exchange: Exchange, fault: UpstreamFault): void {
-    this.#refuse(exchange, fault === 'timeout' ? refusals.gatewayTimeout : refusals.badGateway(fault));
+  upstreamFailed(exchange: Exchange, fault: UpstreamFault, retryAfter: number): void {
+    this.#refuse(exchange, refusalOf(fault, retryAfter));
   }
 
   /** Cuts what is under way for a caller who may not go on. */
@@ -241,6 +242,20 @@ export class Pipeline implements ExchangeOwner {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
     writeRefusal(exchange, refusal);
+  }
+}
+
+function refusalOf(fault: UpstreamFault, retryAfter: number): Refusal {
+  switch (fault) {
+    case 'timeout':
+      return refusals.gatewayTimeout;
+    case 'overloaded':
+    case 'circuit_open':
+      return refusals.unavailable(fault, retryAfter);
+    case 'too_large':
+      return refusals.bodyTooLarge;
+    default:
+      return refusals.badGateway(fault);
   }
 }
 

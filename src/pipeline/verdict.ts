@@ -17,6 +17,8 @@ export interface Refusal {
   /** Why, for the audit event. */
   readonly reason: string;
   readonly wwwAuthenticate: string | null;
+  /** Seconds of `Retry-After`; null: the answer has none. */
+  readonly retryAfter: number | null;
 }
 
 export type Verdict = typeof ALLOW | Refusal;
@@ -78,6 +80,25 @@ export const refusals = {
       wwwAuthenticate: 'Bearer error="invalid_token"',
     }),
 
+  /** @param wait milliseconds after which another try may go better */
+  unavailable: (cause: string, wait: number) =>
+    refusal({
+      stage: 'forward',
+      status: 503,
+      error: 'service unavailable',
+      shown: cause,
+      cause,
+      retryAfter: Math.max(1, Math.ceil(wait / 1000)),
+    }),
+
+  bodyTooLarge: refusal({
+    stage: 'request',
+    status: 413,
+    error: 'payload too large',
+    shown: 'body_too_large',
+    cause: 'body_too_large',
+  }),
+
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
 } as const;
@@ -96,5 +117,11 @@ function invalidToken(shown: string | null): Refusal {
 }
 
 function refusal(parts: Partial<Refusal> & Pick<Refusal, 'stage' | 'status' | 'error' | 'cause'>): Refusal {
-  return Object.freeze({ shown: null, wwwAuthenticate: null, reason: parts.cause, ...parts });
+  return Object.freeze({
+    shown: null,
+    wwwAuthenticate: null,
+    retryAfter: null,
+    reason: parts.cause,
+    ...parts,
+  });
 }

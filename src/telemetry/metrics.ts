@@ -8,6 +8,15 @@ export interface CacheSource {
   readonly rechecks: Readonly<Record<string, number>>;
 }
 
+/** A service as its gauges read it. */
+interface UpstreamGauges {
+  readonly name: string;
+  readonly targets: readonly { readonly url: string; readonly standing: keyof typeof STATE_VALUES }[];
+  readonly admission: { readonly taken: number; readonly queued: number };
+}
+
+const STATE_VALUES = { up: 1, probing: 0.5, ejected: 0 };
+
 /** All metrics of a worker. Every label value comes from a fixed set or from the configuration. */
 export class Metrics {
   readonly registry = new Registry();
@@ -24,6 +33,16 @@ export class Metrics {
     'service',
     'kind',
   ]);
+  readonly #upstreamRetries = this.#counter(
+    'gateway_upstream_retries_total',
+    'Requests tried again, by how that ended',
+    ['service', 'result'],
+  );
+  readonly #upstreamMoves = this.#counter(
+    'gateway_upstream_target_transitions_total',
+    'Targets that left the rotation (ejected) or came back (up)',
+    ['service', 'target', 'state'],
+  );
   readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
     'result',
   ]);
@@ -62,6 +81,14 @@ export class Metrics {
     this.#upstreamErrors.inc({ service, kind });
   }
 
+  upstreamRetried(service: string, result: string): void {
+    this.#upstreamRetries.inc({ service, result });
+  }
+
+  upstreamMoved(service: string, target: string, state: string): void {
+    this.#upstreamMoves.inc({ service, target, state });
+  }
+
   auditEvents(result: string, count: number): void {
     this.#auditEvents.inc({ result }, count);
   }
@@ -74,6 +101,42 @@ export class Metrics {
       registers: [this.registry],
       collect() {
         this.set(read());
+      },
+    });
+  }
+
+  /** Registers how the services and their targets are. */
+  upstreams(services: readonly UpstreamGauges[]): void {
+    new Gauge({
+      name: 'gateway_upstream_target_state',
+      help: 'Whether a target is in rotation (1), being tried (0.5) or out (0); the mean of the workers',
+      labelNames: ['service', 'target'],
+      aggregator: 'average',
+      registers: [this.registry],
+      collect() {
+        for (const { name, targets } of services) {
+          for (const { url, standing } of targets)
+            this.set({ service: name, target: url }, STATE_VALUES[standing]);
+        }
+      },
+    });
+    this.#perService('gateway_upstream_requests_in_flight', 'Requests that hold a place at a service', () =>
+      services.map(({ name, admission }) => [name, admission.taken]),
+    );
+    this.#perService('gateway_upstream_queue', 'Requests that wait for a place at a service', () =>
+      services.map(({ name, admission }) => [name, admission.queued]),
+    );
+  }
+
+  #perService(name: string, help: string, read: () => (readonly [string, number])[]): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['service'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [service, value] of read()) this.inc({ service }, value);
       },
     });
   }

@@ -1,8 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Route } from '../config/routes.ts';
 
-/** Why an upstream gave no answer: status 502, or 504 for `timeout`. */
-export type UpstreamFault = 'refused' | 'reset' | 'timeout' | 'protocol';
+/** What a target did wrong. */
+export type TargetFault = 'refused' | 'reset' | 'timeout' | 'protocol';
+
+/**
+ * Why there is no answer: a target's fault (502, or 504 for `timeout`), a service that takes no more requests
+ * for the moment (503: `overloaded`, no place came free; `circuit_open`, all targets are given up), or a body
+ * beyond the route's limit (413).
+ */
+export type UpstreamFault = TargetFault | 'overloaded' | 'circuit_open' | 'too_large';
 
 /** One request to be forwarded, as the forwarder sees it. The pipeline's exchange is one. */
 export interface UpstreamCall {
@@ -22,10 +29,15 @@ export interface UpstreamCall {
   readonly answerHeaders: readonly string[];
   /** Set when the answer is an event stream. */
   eventStream: boolean;
+  /** Bytes of the request's body that were read for the upstream. */
+  bodyBytes: number;
   /** Bytes of the answer's body that were handed to the client's connection. */
   bytesOut: number;
   /** Milliseconds from forwarding to the answer's head; -1 before. */
   upstreamMs: number;
-  /** Told when no answer came and nothing was sent to the client yet. */
-  upstreamFailed(fault: UpstreamFault): void;
+  /**
+   * Told when no answer came and nothing was sent to the client yet.
+   * @param retryAfter milliseconds after which another try may go better; 0: unknown
+   */
+  upstreamFailed(fault: UpstreamFault, retryAfter: number): void;
 }

@@ -1,48 +1,75 @@
-import { Pool } from 'undici';
 import type { Route } from '../config/routes.ts';
+import type { Standing } from './breaker.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
+import { type Carrier, Delivery, type RetryResult } from './delivery.ts';
+import { HealthChecks } from './health-check.ts';
 import { RequestBody } from './request-body.ts';
-import { UpstreamResponse } from './upstream-response.ts';
+import { type ServiceObserver, UpstreamService } from './service.ts';
+import { Target } from './target.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
-/** Methods whose requests every server expects to have a body. */
-const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+/** A target that does not take a connection in this time is passed over. Milliseconds. */
+const CONNECT_TIMEOUT = 5_000;
 
-/** Told of everything that goes wrong between gateway and service. */
-export type UpstreamObserver = (service: string, fault: UpstreamFault | 'aborted' | 'truncated') => void;
+/** Told of everything worth counting between gateway and services. */
+export interface UpstreamObserver extends ServiceObserver {
+  failed(service: string, kind: UpstreamFault | 'aborted' | 'truncated'): void;
+  retried(service: string, result: RetryResult): void;
+}
 
-interface Target {
-  readonly pool: Pool;
-  readonly origin: string;
-  readonly basePath: string;
+export interface ForwarderOptions {
+  /** Milliseconds an answer may pause once its head has come. */
+  readonly streamIdleTimeout: number;
+  /** Milliseconds between two looks at what a target's name resolves to. */
+  readonly dnsRefresh: number;
+  /** Processes that share the routes' limits of requests at once. */
+  readonly workers: number;
 }
 
 /** Sends requests to their services over kept connections and streams the answers back. */
-export class Forwarder {
-  readonly #targets = new Map<Route, Target>();
-  readonly #pools = new Map<string, Pool>();
-  readonly #bodyTimeout: number;
-  readonly #observe: UpstreamObserver;
+export class Forwarder implements Carrier {
+  /** One for each set of targets that routes name; routes that agree in everything share one. */
+  readonly services: readonly UpstreamService[];
+  readonly #serviceOf = new Map<Route, UpstreamService>();
+  readonly #checks: HealthChecks[] = [];
+  readonly #streamIdleTimeout: number;
+  readonly #observer: UpstreamObserver;
 
-  /** @param streamIdleTimeout milliseconds an answer may pause once its head has come */
-  constructor(routes: readonly Route[], streamIdleTimeout: number, observe: UpstreamObserver) {
-    this.#bodyTimeout = streamIdleTimeout;
-    this.#observe = observe;
+  constructor(routes: readonly Route[], options: ForwarderOptions, observer: UpstreamObserver) {
+    this.#streamIdleTimeout = options.streamIdleTimeout;
+    this.#observer = observer;
+    const services = new Map<string, UpstreamService>();
     for (const route of routes) {
-      const { origin, pathname } = new URL(route.targets[0] ?? '');
-      this.#targets.set(route, {
-        pool: this.#poolFor(origin, route.timeout),
-        origin,
-        basePath: pathname === '/' ? '' : pathname,
-      });
+      const connectTimeout = Math.min(route.timeout, CONNECT_TIMEOUT);
+      const { service: name, targets, tls, maxConcurrency, healthCheck } = route;
+      const key = JSON.stringify([name, targets, tls, maxConcurrency, healthCheck, connectTimeout]);
+      let service = services.get(key);
+      if (service === undefined) {
+        const places = Math.max(1, Math.floor(maxConcurrency / options.workers));
+        service = new UpstreamService(
+          name,
+          targets.map((url) => new Target(url, { connectTimeout, dnsRefresh: options.dnsRefresh, tls })),
+          places,
+          observer,
+        );
+        services.set(key, service);
+        if (healthCheck !== null) this.#checks.push(new HealthChecks(service, healthCheck));
+      }
+      this.#serviceOf.set(route, service);
     }
+    this.services = [...services.values()];
   }
 
   /** Begins a call; its outcome goes to the call's response. The result can abort it. */
-  forward(call: UpstreamCall): UpstreamResponse {
-    const { route } = call;
-    const handler = new UpstreamResponse(call, (fault) => this.#observe(route.service, fault));
-    const target = this.#targets.get(route);
-    if (target === undefined) throw new Error(`no target for route ${route.prefix}`);
+  forward(call: UpstreamCall): Delivery {
+    const service = this.#serviceOf.get(call.route);
+    if (service === undefined) throw new Error(`no service for route ${call.route.prefix}`);
+    const delivery = new Delivery(call, service, this);
+    delivery.start();
+    return delivery;
+  }
+
+  send(call: UpstreamCall, target: Target, response: UpstreamResponse): void {
     try {
       target.pool.dispatch(
         {
@@ -50,40 +77,39 @@ export class Forwarder {
           path: target.basePath + call.upstreamPath,
           method: call.method as 'GET', // any token the parser let through; undici's type lists the usual ones
           headers: call.upstreamHeaders,
-          body: call.body ?? (call.hasBody ? new RequestBody(call.request) : null),
-          headersTimeout: route.timeout,
-          bodyTimeout: this.#bodyTimeout,
-          // A service that does not expect a body here might take it for its next request: there is none.
-          ...(call.hasBody && !EXPECT_BODY.has(call.method) ? { reset: true } : null),
+          body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
+          headersTimeout: call.route.timeout,
+          bodyTimeout: this.#streamIdleTimeout,
         },
-        handler,
+        response,
       );
     } catch (error) {
-      handler.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
+      response.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
     }
-    return handler;
+  }
+
+  failed(service: string, kind: UpstreamFault | 'aborted' | 'truncated'): void {
+    this.#observer.failed(service, kind);
+  }
+
+  retried(service: string, result: RetryResult): void {
+    this.#observer.retried(service, result);
+  }
+
+  /** How the targets of each service stand, by base URL. */
+  standings(): Record<string, Record<string, Standing>> {
+    const all: Record<string, Record<string, Standing>> = {};
+    for (const { name, targets } of this.services) {
+      const known = all[name] ?? {};
+      for (const { url, standing } of targets) known[url] = standing;
+      all[name] = known;
+    }
+    return all;
   }
 
   /** Closes all connections once what is in flight has ended. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
-  }
-
-  #poolFor(origin: string, connectTimeout: number): Pool {
-    const key = `${origin} ${connectTimeout}`;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = new Pool(origin, {
-        connections: null, // as many as there are requests at once
-        pipelining: 1,
-        allowH2: false,
-        connect: { timeout: connectTimeout },
-        keepAliveTimeout: 30_000,
-        keepAliveMaxTimeout: 300_000,
-        maxHeaderSize: 65_536,
-      });
-      this.#pools.set(key, pool);
-    }
-    return pool;
+    for (const checks of this.#checks) checks.close();
+    await Promise.all(this.services.flatMap(({ targets }) => targets.map((target) => target.close())));
   }
 }

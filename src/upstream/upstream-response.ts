@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
+import { faultOf } from './faults.ts';
 
 /** Response headers that end here: hop-by-hop ones, the gateway's own, and what only services may see. */
 const DROPPED = new Set([
@@ -17,36 +18,66 @@ const DROPPED = new Set([
   'x-trace-id',
 ]);
 
-/** Streams one upstream answer to the client. One instance per call. */
+/** Told how the upstream's part of a call goes. Exactly one of the last three is called, and nothing after it. */
+export interface ResponseOwner {
+  /** The answer's head has come. */
+  answered(status: number): void;
+  /** The answer has ended, or its client has all it will get. */
+  ended(): void;
+  /** The answer broke off after the client had got a part of it. */
+  truncated(): void;
+  /**
+   * There is no answer, and the client has got nothing.
+   * @param sent whether a connection was made and the request may have been seen
+   * @param answering whether bytes of an answer came
+   */
+  failed(fault: UpstreamFault | 'aborted', sent: boolean, answering: boolean): void;
+}
+
+/** Streams one upstream answer to the client. One instance per call, also where it is tried again. */
 export class UpstreamResponse implements Dispatcher.DispatchHandler {
   readonly #call: UpstreamCall;
   readonly #client: ServerResponse;
   readonly #startedAt = performance.now();
-  readonly #onFault: (fault: UpstreamFault | 'aborted' | 'truncated') => void;
+  readonly #owner: ResponseOwner;
   #controller: Dispatcher.DispatchController | null = null;
   /** Body bytes still to come by the answer's Content-Length; NaN where it has none. */
   #remaining = Number.NaN;
+  #sent = false;
+  #answering = false;
   #started = false;
   #over = false;
   #drains = false;
 
-  constructor(call: UpstreamCall, onFault: (fault: UpstreamFault | 'aborted' | 'truncated') => void) {
+  constructor(call: UpstreamCall, owner: ResponseOwner) {
     this.#call = call;
     this.#client = call.response;
-    this.#onFault = onFault;
+    this.#owner = owner;
   }
 
-  /** Cancels the upstream's work: the client is gone. */
+  /** Cancels the upstream's work; the owner is told nothing more. */
   abort(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#onFault('aborted');
     this.#controller?.abort(new Error('client went away'));
+  }
+
+  /** The call failed and is to be tried again. */
+  reset(): void {
+    this.#controller = null;
+    this.#sent = false;
+    this.#answering = false;
+    this.#over = false;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#sent = true;
     if (this.#over) controller.abort(new Error('client went away'));
+  }
+
+  onResponseStarted(): void {
+    this.#answering = true;
   }
 
   onResponseStart(
@@ -62,6 +93,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     if (typeof declared === 'string') this.#remaining = Number(declared);
     const type = headers['content-type'];
     if (typeof type === 'string' && type.startsWith('text/event-stream')) this.#call.eventStream = true;
+    this.#owner.answered(status);
     this.#client.writeHead(status, this.#answerHeaders(headers));
     // Nothing is flushed yet: the head leaves together with the first bytes of the body. An answer whose
     // body has not come by the end of this turn must not wait for it.
@@ -76,6 +108,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
       // The last bytes by Content-Length: ending now makes one write of head, body and end.
       this.#over = true;
       this.#client.end(chunk);
+      this.#owner.ended();
     } else if (!this.#client.write(chunk)) {
       controller.pause();
       this.#resumeOnDrain();
@@ -92,6 +125,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
       for (const name in trailers) this.#client.addTrailers({ [name]: String(trailers[name]) });
     }
     this.#client.end();
+    this.#owner.ended();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -99,13 +133,11 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#over = true;
     if (this.#started) {
       // The client has a part of the answer: only a cut connection says that the rest is missing.
-      this.#onFault('truncated');
       this.#client.destroy();
+      this.#owner.truncated();
       return;
     }
-    const fault = faultOf(error);
-    this.#onFault(fault);
-    this.#call.upstreamFailed(fault);
+    this.#owner.failed(faultOf(error), this.#sent, this.#answering);
   }
 
   #answerHeaders(headers: Record<string, string | string[] | undefined>): string[] {
@@ -139,23 +171,4 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
 /** Sends the head of an answer that is still waiting for its body: an event stream's first event, say. */
 function flushHead(client: ServerResponse): void {
   if (!client.writableEnded && !client.destroyed) client.flushHeaders();
-}
-
-function faultOf(error: Error): UpstreamFault {
-  const code = 'code' in error ? String(error.code) : '';
-  switch (code) {
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-    case 'ETIMEDOUT':
-      return 'timeout';
-    case 'ECONNREFUSED':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'refused';
-    default:
-      return code.startsWith('HPE_') || error instanceof TypeError ? 'protocol' : 'reset';
-  }
 }

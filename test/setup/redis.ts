@@ -1,10 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { startProcess } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { until } from './until.ts';
 
@@ -35,7 +34,7 @@ export class RedisServer {
 
   /** Starts the server again after {@link down}, empty. */
   async up(): Promise<void> {
-    this.#process = startProcess(
+    this.#process = spawn(
       'redis-server',
       [
         '--port',

@@ -8,11 +8,11 @@ export class Upstream {
   handler: RequestListener = (_request, response) => response.end();
   url = '';
 
-  static async start(): Promise<Upstream> {
+  static async start(port = 0, host = '127.0.0.1'): Promise<Upstream> {
     const upstream = new Upstream();
-    upstream.#server.listen(0, '127.0.0.1');
+    upstream.#server.listen(port, host);
     await once(upstream.#server, 'listening');
-    upstream.url = `http://127.0.0.1:${(upstream.#server.address() as AddressInfo).port}`; // listening on TCP
+    upstream.url = `http://${host}:${(upstream.#server.address() as AddressInfo).port}`; // listening on TCP
     return upstream;
   }
 

@@ -12,6 +12,8 @@ const targets = {
   lims: ['http://lims:7000'],
 };
 
+const defaults = { timeout: 15_000, maxBody: 1_000_000, maxConcurrency: 100 };
+
 function find(table: RouteTable, target: string): [string, number] | null {
   const path = parseTarget(target)?.path;
   const match = path === undefined ? null : table.find(path);
@@ -19,7 +21,7 @@ function find(table: RouteTable, target: string): [string, number] | null {
 }
 
 test('both public forms of every service are found', () => {
-  const table = new RouteTable(defaultRoutes(targets, 15_000));
+  const table = new RouteTable(defaultRoutes(targets, defaults));
   for (const [publicName, service] of [
     ['workbench', 'workbench'],
     ['tes', 'tes'],
@@ -35,7 +37,7 @@ test('both public forms of every service are found', () => {
 });
 
 test('a prefix ends at a segment', () => {
-  const table = new RouteTable(defaultRoutes(targets, 15_000));
+  const table = new RouteTable(defaultRoutes(targets, defaults));
   for (const target of ['/api/tesx', '/api', '/', '/api/unknown/x', '/testes/x', '/API/tes/x']) {
     expect(find(table, target)).toBeNull();
   }
@@ -48,7 +50,7 @@ test('the longest prefix wins', () => {
       { service: 'inner', prefix: '/a/b/c', target: 'http://inner' },
     ],
   });
-  const table = new RouteTable(parseRoutesFile(file, 1000).routes);
+  const table = new RouteTable(parseRoutesFile(file, defaults, '.').routes);
   expect(find(table, '/a/b/c/d')).toEqual(['inner', 6]);
   expect(find(table, '/a/b/d')).toEqual(['outer', 2]);
 });

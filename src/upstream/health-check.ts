@@ -1,0 +1,56 @@
+import type { HealthCheck } from '../config/routes.ts';
+import type { UpstreamService } from './service.ts';
+import type { Target } from './target.ts';
+
+/** Longest time for one check. Milliseconds. */
+const TIMEOUT = 5_000;
+
+/** Checks in a row that must fail before a target is taken out. */
+const FAILURES = 2;
+
+/** Asks each target of a service from time to time whether it is well: status 200 to 399 is a yes. */
+export class HealthChecks {
+  readonly #service: UpstreamService;
+  readonly #check: HealthCheck;
+  readonly #failures = new Map<Target, number>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(service: UpstreamService, check: HealthCheck) {
+    this.#service = service;
+    this.#check = check;
+    this.#timer = setInterval(() => this.#askAll(), check.interval);
+    this.#timer.unref();
+    this.#askAll();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #askAll(): void {
+    for (const target of this.#service.targets) void this.#ask(target);
+  }
+
+  async #ask(target: Target): Promise<void> {
+    const isWell = await this.#isWell(target);
+    const failures = isWell ? 0 : (this.#failures.get(target) ?? 0) + 1;
+    this.#failures.set(target, failures);
+    if (isWell || failures >= FAILURES) this.#service.checked(target, isWell);
+  }
+
+  async #isWell(target: Target): Promise<boolean> {
+    const timeout = Math.min(this.#check.interval, TIMEOUT);
+    try {
+      const answer = await target.pool.request({
+        method: 'GET',
+        path: target.basePath + this.#check.path,
+        headers: { 'x-internal-service': 'gateway' },
+        signal: AbortSignal.timeout(timeout),
+      });
+      await answer.body.dump({ limit: 65_536, signal: AbortSignal.timeout(timeout) });
+      return answer.statusCode >= 200 && answer.statusCode < 400;
+    } catch {
+      return false; // what went wrong is the target's affair; that it did is the answer
+    }
+  }
+}
