@@ -1,12 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startProcess } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { until } from './until.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+
+const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
 
 /** A gateway started as its users start it, with what it printed. */
 export class Gateway {
@@ -46,9 +49,11 @@ export class Gateway {
   static async spawn(env: Readonly<Record<string, string>>): Promise<Gateway> {
     const [port, adminPort] = [await freePort(), await freePort()];
     const stateDir = mkdtempSync(join(tmpdir(), 'gateway-state-'));
-    const child = spawn(process.execPath, [MAIN], {
+    const child = startProcess(process.execPath, [MAIN], {
       env: {
         PATH: process.env.PATH ?? '',
+        // Dozens of gateways are started; compiling them once is enough.
+        NODE_COMPILE_CACHE: COMPILE_CACHE,
         HOST: '127.0.0.1',
         PORT: String(port),
         ADMIN_PORT: String(adminPort),

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { startProcess } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { RedisServer } from './redis.ts';
 import { until } from './until.ts';
@@ -78,7 +79,7 @@ export async function startSentinelGroup(): Promise<{
       'sentinel failover-timeout platform 3000',
     ].join('\n'),
   );
-  const sentinel: ChildProcess = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  const sentinel: ChildProcess = startProcess('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
   const client = new Redis({ port, retryStrategy: () => 20, maxRetriesPerRequest: null });
   client.on('error', () => {}); // until the sentinel listens
   // It must know the replica before it can promote it.

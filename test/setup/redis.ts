@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { startProcess } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { until } from './until.ts';
 
@@ -34,7 +35,7 @@ export class RedisServer {
 
   /** Starts the server again after {@link down}, empty. */
   async up(): Promise<void> {
-    this.#process = spawn(
+    this.#process = startProcess(
       'redis-server',
       [
         '--port',

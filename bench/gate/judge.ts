@@ -1,0 +1,48 @@
+import { type Estimate, estimate } from '../harness/statistics.ts';
+
+/** One round's ratio of a case to its reference. */
+export interface RoundRatio {
+  readonly ratio: number;
+  /** Cores that programs outside the bench kept busy meanwhile. */
+  readonly foreignLoad: number;
+}
+
+type Decision = 'pass' | 'slower' | 'undecided';
+
+/** How far a ratio may be above the recorded one. A slowdown of 15 % is twice as far. */
+const TOLERANCE = 0.07;
+
+/** Fewer rounds say nothing. */
+const LEAST_ROUNDS = 6;
+
+/** With more than this taken by others, caches are cold for everybody, and for the larger program more so. Cores. */
+const DISTURBED = 0.25;
+
+/** What the rounds so far say about one ratio. */
+export interface Judgement {
+  readonly decision: Decision;
+  readonly ratio: Estimate;
+  readonly limit: number;
+  /** Rounds during which the machine did nothing else. */
+  readonly quietRounds: number;
+}
+
+/**
+ * Compares rounds with what was recorded. "Slower" needs the middle of the quiet rounds to be above the limit by twice
+ * its own error: noise alone does that once in forty times, and others at work on the machine never do. "Pass" needs
+ * the opposite, on whatever rounds there are, because disturbance only makes the ratio look worse.
+ * @param recorded the ratio the gateway had when it was last recorded; larger is worse
+ */
+export function judge(rounds: readonly RoundRatio[], recorded: number): Judgement {
+  const limit = recorded * (1 + TOLERANCE);
+  const quiet = rounds.filter(({ foreignLoad }) => foreignLoad <= DISTURBED).map(({ ratio }) => ratio);
+  const all = estimate(rounds.map(({ ratio }) => ratio));
+  const calm = estimate(quiet);
+  const ratio = quiet.length >= LEAST_ROUNDS ? calm : all;
+  const about = { ratio, limit, quietRounds: quiet.length };
+  if (quiet.length >= LEAST_ROUNDS && calm.median - 2 * calm.error > limit)
+    return { ...about, decision: 'slower' };
+  if (rounds.length >= LEAST_ROUNDS && ratio.median + 2 * ratio.error < limit)
+    return { ...about, decision: 'pass' };
+  return { ...about, decision: 'undecided' };
+}

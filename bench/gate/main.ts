@@ -1,0 +1,77 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { describeMachine } from '../harness/machine.ts';
+import { Progress } from '../reporting/progress.ts';
+import { aligned } from '../reporting/table.ts';
+import { type GateResult, runGate } from './run-gate.ts';
+
+const HELP = `Fails when the gateway got slower, judged by ratios to a bare proxy in the same run.
+
+  npm run bench:gate                 compares with bench/gate/recorded.json
+  npm run bench:gate -- --prove      and shows that a slowdown of 15 % would be seen
+  npm run bench:gate -- --record     writes what it measures as the new record: on a quiet machine, and with a reason
+
+Exit code 1: slower, or (with --prove) blind. A machine too busy to tell passes, and says so.
+`;
+
+const RECORD = new URL('recorded.json', import.meta.url).pathname;
+
+/** Rounds of a record: its error goes into every later verdict. */
+const RECORD_ROUNDS = 20;
+const MAX_ROUNDS = 24;
+const BUDGET = 130_000;
+
+const { values } = parseArgs({
+  options: {
+    help: { type: 'boolean', short: 'h' },
+    prove: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  const progress = new Progress();
+  const { ratios } = JSON.parse(readFileSync(RECORD, 'utf8')) as { ratios: Record<string, number> }; // our own file
+  const result = await runGate({
+    // Nothing is ever slower than no record, so that all rounds are run.
+    recorded: values.record ? {} : ratios,
+    prove: values.prove,
+    maxRounds: values.record ? RECORD_ROUNDS : MAX_ROUNDS,
+    budget: BUDGET,
+    progress: (text) => progress.show(text),
+  });
+  progress.done();
+  console.log(render(result));
+  if (values.record) {
+    const measured = result.checks.map(({ check, judgement }) => [
+      check.id,
+      Number(judgement.ratio.median.toFixed(3)),
+    ]);
+    const record = { machine: describeMachine(), ratios: Object.fromEntries(measured) };
+    writeFileSync(RECORD, `${JSON.stringify(record, null, 2)}\n`);
+    console.log(`recorded in ${RECORD}`);
+    return;
+  }
+  const slower = result.checks.filter(({ judgement }) => judgement.decision === 'slower');
+  const blind = result.planted !== null && result.planted.decision === 'pass';
+  for (const { check } of slower) console.log(`slower than recorded: ${check.title}`);
+  if (blind) console.log('the planted slowdown of 15 % was not seen: the gate is blind');
+  if (slower.length > 0 || blind) process.exitCode = 1;
+}
+
+function render({ checks, planted, rounds }: GateResult): string {
+  const row = (title: string, judgement: GateResult['checks'][number]['judgement']) => [
+    judgement.decision === 'undecided' ? 'too noisy to tell' : judgement.decision,
+    title,
+    judgement.ratio.median.toFixed(3),
+    `±${judgement.ratio.error.toFixed(3)}`,
+    Number.isFinite(judgement.limit) ? `limit ${judgement.limit.toFixed(3)}` : '',
+    `${judgement.quietRounds} of ${rounds} rounds quiet`,
+  ];
+  const rows = checks.map(({ check, judgement }) => row(check.title, judgement));
+  if (planted !== null) rows.push(row('the first with 15 % planted: must be slower', planted));
+  return aligned([['', '', 'ratio', '', '', ''], ...rows]);
+}
+
+if (values.help) console.log(HELP);
+else await main();
