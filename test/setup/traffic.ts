@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 
-/** Sends one token over several connections without a pause, and notes when it was accepted last. */
+/** Sends one token over several connections again and again, and notes when it was accepted last. */
 export class Traffic {
   readonly #loops: Promise<void>[];
   #stopped = false;
@@ -9,8 +9,9 @@ export class Traffic {
   /** When the last answer with status 200 came. Epoch milliseconds. */
   lastAccepted = 0;
 
-  constructor(url: string, token: string, connections = 8) {
-    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token));
+  /** @param pause milliseconds between an answer and the next request of a connection */
+  constructor(url: string, token: string, connections = 8, pause = 0) {
+    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token, pause));
   }
 
   count(status: number): number {
@@ -22,12 +23,13 @@ export class Traffic {
     await Promise.all(this.#loops);
   }
 
-  async #loop(url: string, token: string): Promise<void> {
+  async #loop(url: string, token: string, pause: number): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     while (!this.#stopped) {
       const status = await get(agent, url, token);
       this.statuses.set(status, this.count(status) + 1);
       if (status === 200) this.lastAccepted = Date.now();
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
     }
     agent.destroy();
   }
