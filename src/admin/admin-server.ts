@@ -1,16 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client';
-import type { WorkerStatus } from '../cluster/messages.ts';
+import { AggregatorRegistry, Registry } from 'prom-client';
+import { type GatewayState, readinessOf } from './readiness.ts';
 
-/** What the primary knows about its workers. */
-export interface ClusterState {
-  readonly draining: boolean;
-  readonly workers: readonly WorkerStatus[];
-  readonly wanted: number;
-}
-
-/** Gives the metrics of all workers that answer, each as its registry's JSON. */
-export type MetricsCollector = () => Promise<object[]>;
+/** Gives the registries of the primary and of all workers as JSON. */
+type MetricsCollector = () => Promise<object[][]>;
 
 /**
  * The admin port: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are served), and
@@ -18,14 +11,12 @@ export type MetricsCollector = () => Promise<object[]>;
  */
 export class AdminServer {
   readonly #server: Server;
-  readonly #own = new Registry();
-  readonly #state: () => ClusterState;
+  readonly #state: () => GatewayState;
   readonly #collect: MetricsCollector;
 
-  constructor(state: () => ClusterState, collect: MetricsCollector) {
+  constructor(state: () => GatewayState, collect: MetricsCollector) {
     this.#state = state;
     this.#collect = collect;
-    collectDefaultMetrics({ register: this.#own, labels: { worker: 'primary' } });
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch((error: Error) => response.destroy(error));
     });
@@ -47,47 +38,22 @@ export class AdminServer {
     const path = (request.url ?? '').split('?', 1)[0];
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return reply(response, 405, { error: 'method not allowed' });
-    if (path === '/ready') {
-      const readiness = readinessOf(this.#state());
-      return reply(response, readiness.ready ? 200 : 503, readiness);
+    switch (path) {
+      case '/ready': {
+        const readiness = readinessOf(this.#state());
+        return reply(response, readiness.ready ? 200 : 503, readiness);
+      }
+      case '/health':
+        return reply(response, 200, { status: 'ok' });
+      case '/metrics': {
+        const metrics = await AggregatorRegistry.aggregate(await this.#collect()).metrics();
+        response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(metrics);
+        return;
+      }
+      default:
+        return reply(response, 404, { error: 'not found' });
     }
-    if (path === '/health') return reply(response, 200, { status: 'ok' });
-    if (path !== '/metrics') return reply(response, 404, { error: 'not found' });
-    response.writeHead(200, { 'content-type': this.#own.contentType }).end(await this.#metrics());
   }
-
-  async #metrics(): Promise<string> {
-    const all = [await this.#own.getMetricsAsJSON(), ...(await this.#collect())];
-    return AggregatorRegistry.aggregate(all).metrics();
-  }
-}
-
-/** Ready: at least one worker takes connections, and nobody asked the gateway to stop. */
-function readinessOf({ draining, workers, wanted }: ClusterState) {
-  const accepting = workers.filter((worker) => worker.accepting);
-  return {
-    ready: !draining && accepting.length > 0,
-    draining,
-    workers: { wanted, accepting: accepting.length },
-    redis: worst(workers.map((worker) => worker.redis)),
-    revocations: worst(workers.map((worker) => worker.revocations)),
-    engines: Object.fromEntries(
-      Object.keys(workers[0]?.engines ?? {}).map((engine) => [
-        engine,
-        worst(workers.map((worker) => worker.engines[engine] ?? 'unknown')),
-      ]),
-    ),
-  };
-}
-
-/** One word for all workers: the first that is neither well nor unknown, else the best known. */
-function worst(states: readonly string[]): string {
-  const well = ['ready', 'ok', 'live', 'embedded'];
-  return (
-    states.find((state) => !well.includes(state) && state !== 'unknown') ??
-    states.find((state) => well.includes(state)) ??
-    'unknown'
-  );
 }
 
 function reply(response: ServerResponse, status: number, body: object): void {

@@ -9,8 +9,14 @@ export class Traffic {
   /** When the last answer with status 200 came. Epoch milliseconds. */
   lastAccepted = 0;
 
-  constructor(url: string, token: string, connections = 8) {
-    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token));
+  /** @param keepAlive false: every request has a connection of its own, as nginx's `auth_request` does it */
+  constructor(url: string, token: string, connections = 8, keepAlive = true) {
+    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token, keepAlive));
+  }
+
+  /** Answers of every kind. */
+  get total(): number {
+    return [...this.statuses.values()].reduce((sum, count) => sum + count, 0);
   }
 
   count(status: number): number {
@@ -22,8 +28,8 @@ export class Traffic {
     await Promise.all(this.#loops);
   }
 
-  async #loop(url: string, token: string): Promise<void> {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  async #loop(url: string, token: string, keepAlive: boolean): Promise<void> {
+    const agent = new Agent({ keepAlive, maxSockets: 1 });
     while (!this.#stopped) {
       const status = await get(agent, url, token);
       this.statuses.set(status, this.count(status) + 1);
