@@ -148,7 +148,7 @@ export class Fleet {
     const member = this.#members.get(worker);
     if (member === undefined) return;
     this.#members.delete(worker);
-    const how = member.ended(code);
+    const how = member.ended(code, signal);
     this.#events.ended(member, how);
     if (how === 'drained') this.#log.info({ worker: worker.id, workerPid: member.pid }, 'worker drained');
     else this.#log.error({ worker: worker.id, workerPid: member.pid, code, signal, how }, 'worker died');

@@ -40,6 +40,10 @@ export class Member {
     return this.#serves.promise;
   }
 
+  get id(): number {
+    return this.worker.id;
+  }
+
   get pid(): number | undefined {
     return this.worker.process.pid;
   }
@@ -85,10 +89,10 @@ export class Member {
   }
 
   /** Notes the end of the process; gives what kind of end it was. */
-  ended(code: number | null): Ending {
+  ended(code: number | null, signal: string | null): Ending {
     this.#serves.resolve(false);
     if (this.#killedFor !== null) return this.#killedFor;
-    if (this.retiring && code === 0) return 'drained';
+    if (this.retiring && (code === 0 || signal === 'SIGTERM')) return 'drained';
     return this.status === null ? 'failed_to_start' : 'crashed';
   }
 }
