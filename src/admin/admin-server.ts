@@ -1,24 +1,31 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { AggregatorRegistry, Registry } from 'prom-client';
+import type { Logger } from '../telemetry/log.ts';
 import { type GatewayState, readinessOf } from './readiness.ts';
+import { statusOf } from './status.ts';
+import { STATUS_PAGE } from './status-page.ts';
 
 /** Gives the registries of the primary and of all workers as JSON. */
 type MetricsCollector = () => Promise<object[][]>;
 
 /**
- * The admin port: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are served), and
- * `GET /health` (whether the primary lives). Not for clients.
+ * The admin port, not for clients: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are
+ * served), `GET /health` (whether the primary lives), and `GET /`, the status page with its data in `/status`.
  */
 export class AdminServer {
   readonly #server: Server;
   readonly #state: () => GatewayState;
   readonly #collect: MetricsCollector;
 
-  constructor(state: () => GatewayState, collect: MetricsCollector) {
+  constructor(state: () => GatewayState, collect: MetricsCollector, log: Logger) {
     this.#state = state;
     this.#collect = collect;
     this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch((error: Error) => response.destroy(error));
+      this.#answer(request, response).catch((error: unknown) => {
+        log.error({ err: error, path: request.url }, 'admin port cannot answer');
+        if (response.headersSent) response.destroy();
+        else json(response, 500, { error: 'internal error' });
+      });
     });
   }
 
@@ -35,27 +42,50 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return reply(response, 405, { error: 'method not allowed' });
-    switch (path) {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return json(response, 405, { error: 'method not allowed' });
+    }
+    switch ((request.url ?? '').split('?', 1)[0]) {
+      case '/':
+        return send(response, 200, STATUS_PAGE.headers, STATUS_PAGE.body);
+      case '/status':
+        return json(
+          response,
+          200,
+          statusOf(this.#state(), await (await this.#registry()).getMetricsAsJSON()),
+        );
+      case '/metrics': {
+        const text = await (await this.#registry()).metrics();
+        return send(response, 200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }, text);
+      }
       case '/ready': {
         const readiness = readinessOf(this.#state());
-        return reply(response, readiness.ready ? 200 : 503, readiness);
+        return json(response, readiness.ready ? 200 : 503, readiness);
       }
       case '/health':
-        return reply(response, 200, { status: 'ok' });
-      case '/metrics': {
-        const metrics = await AggregatorRegistry.aggregate(await this.#collect()).metrics();
-        response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(metrics);
-        return;
-      }
+        return json(response, 200, { status: 'ok' });
       default:
-        return reply(response, 404, { error: 'not found' });
+        return json(response, 404, { error: 'not found' });
     }
+  }
+
+  async #registry(): Promise<Registry> {
+    return AggregatorRegistry.aggregate(await this.#collect());
   }
 }
 
-function reply(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+function json(response: ServerResponse, status: number, body: object): void {
+  send(response, status, { 'content-type': 'application/json' }, JSON.stringify(body));
+}
+
+/** Answers with a length, so that `HEAD` tells it too. */
+function send(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Buffer,
+): void {
+  const length = { 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' };
+  response.writeHead(status, { ...headers, ...length }).end(body);
 }

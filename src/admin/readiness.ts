@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 
 /** A worker as the admin port shows it. */
 interface WorkerView {
+  readonly id: number;
   readonly pid: number | undefined;
   /** Epoch milliseconds. */
   readonly startedAt: number;
@@ -22,6 +23,8 @@ export interface ReloadReport {
 
 /** What the primary knows. */
 export interface GatewayState {
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
   readonly draining: boolean;
   readonly reloading: boolean;
   readonly lastReload: ReloadReport | null;

@@ -18,6 +18,7 @@ export class Primary {
   readonly #metrics: PrimaryMetrics;
   readonly #fleetMetrics = new FleetMetrics();
   readonly #watch = new FileWatch(() => void this.#reload('ROUTES_FILE changed'));
+  readonly #startedAt = Date.now();
   #reading: Reading;
   #lastReload: ReloadReport | null = null;
   #reloading = false;
@@ -43,6 +44,7 @@ export class Primary {
     this.#metrics = new PrimaryMetrics(() => this.#workerStates());
     this.#admin = new AdminServer(
       () => ({
+        startedAt: this.#startedAt,
         draining: this.#draining,
         reloading: this.#reloading,
         lastReload: this.#lastReload,
@@ -53,6 +55,7 @@ export class Primary {
         await this.#metrics.registry.getMetricsAsJSON(),
         ...(await this.#fleetMetrics.collect(this.#fleet.members)),
       ],
+      this.#log,
     );
   }
 
@@ -80,6 +83,7 @@ export class Primary {
     this.#reloading = true;
     const startedAt = Date.now();
     const { result, faults } = await this.#exchangeWorkers(cause);
+    if (this.#draining) return;
     this.#lastReload = { at: new Date(startedAt).toISOString(), cause, result, faults };
     this.#metrics.reloaded(result);
     const took = Date.now() - startedAt;
