@@ -1,33 +1,31 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client';
-import type { WorkerStatus } from '../cluster/messages.ts';
+import { AggregatorRegistry, Registry } from 'prom-client';
+import type { Logger } from '../telemetry/log.ts';
+import { type GatewayState, readinessOf } from './readiness.ts';
+import { statusOf } from './status.ts';
+import { STATUS_PAGE } from './status-page.ts';
 
-/** What the primary knows about its workers. */
-export interface ClusterState {
-  readonly draining: boolean;
-  readonly workers: readonly WorkerStatus[];
-  readonly wanted: number;
-}
-
-/** Gives the metrics of all workers that answer, each as its registry's JSON. */
-export type MetricsCollector = () => Promise<object[]>;
+/** Gives the registries of the primary and of all workers as JSON. */
+type MetricsCollector = () => Promise<object[][]>;
 
 /**
- * The admin port: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are served), and
- * `GET /health` (whether the primary lives). Not for clients.
+ * The admin port, not for clients: `GET /metrics`, summed over the workers, `GET /ready` (whether clients are
+ * served), `GET /health` (whether the primary lives), and `GET /`, the status page with its data in `/status`.
  */
 export class AdminServer {
   readonly #server: Server;
-  readonly #own = new Registry();
-  readonly #state: () => ClusterState;
+  readonly #state: () => GatewayState;
   readonly #collect: MetricsCollector;
 
-  constructor(state: () => ClusterState, collect: MetricsCollector) {
+  constructor(state: () => GatewayState, collect: MetricsCollector, log: Logger) {
     this.#state = state;
     this.#collect = collect;
-    collectDefaultMetrics({ register: this.#own, labels: { worker: 'primary' } });
     this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch((error: Error) => response.destroy(error));
+      this.#answer(request, response).catch((error: unknown) => {
+        log.error({ err: error, path: request.url }, 'admin port cannot answer');
+        if (response.headersSent) response.destroy();
+        else json(response, 500, { error: 'internal error' });
+      });
     });
   }
 
@@ -44,69 +42,50 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return reply(response, 405, { error: 'method not allowed' });
-    if (path === '/ready') {
-      const readiness = readinessOf(this.#state());
-      return reply(response, readiness.ready ? 200 : 503, readiness);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return json(response, 405, { error: 'method not allowed' });
     }
-    if (path === '/health') return reply(response, 200, { status: 'ok' });
-    if (path !== '/metrics') return reply(response, 404, { error: 'not found' });
-    response.writeHead(200, { 'content-type': this.#own.contentType }).end(await this.#metrics());
+    switch ((request.url ?? '').split('?', 1)[0]) {
+      case '/':
+        return send(response, 200, STATUS_PAGE.headers, STATUS_PAGE.body);
+      case '/status':
+        return json(
+          response,
+          200,
+          statusOf(this.#state(), await (await this.#registry()).getMetricsAsJSON()),
+        );
+      case '/metrics': {
+        const text = await (await this.#registry()).metrics();
+        return send(response, 200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }, text);
+      }
+      case '/ready': {
+        const readiness = readinessOf(this.#state());
+        return json(response, readiness.ready ? 200 : 503, readiness);
+      }
+      case '/health':
+        return json(response, 200, { status: 'ok' });
+      default:
+        return json(response, 404, { error: 'not found' });
+    }
   }
 
-  async #metrics(): Promise<string> {
-    const all = [await this.#own.getMetricsAsJSON(), ...(await this.#collect())];
-    return AggregatorRegistry.aggregate(all).metrics();
+  async #registry(): Promise<Registry> {
+    return AggregatorRegistry.aggregate(await this.#collect());
   }
 }
 
-/** Ready: at least one worker takes connections, and nobody asked the gateway to stop. */
-function readinessOf({ draining, workers, wanted }: ClusterState) {
-  const accepting = workers.filter((worker) => worker.accepting);
-  return {
-    ready: !draining && accepting.length > 0,
-    draining,
-    workers: { wanted, accepting: accepting.length },
-    redis: worst(workers.map((worker) => worker.redis)),
-    revocations: worst(workers.map((worker) => worker.revocations)),
-    engines: Object.fromEntries(
-      Object.keys(workers[0]?.engines ?? {}).map((engine) => [
-        engine,
-        worst(workers.map((worker) => worker.engines[engine] ?? 'unknown')),
-      ]),
-    ),
-    upstreams: upstreamsOf(workers),
-  };
+function json(response: ServerResponse, status: number, body: object): void {
+  send(response, status, { 'content-type': 'application/json' }, JSON.stringify(body));
 }
 
-/** How each target of each service stands in the worker that thinks worst of it. Reported, not decisive. */
-function upstreamsOf(workers: readonly WorkerStatus[]) {
-  const services = Object.entries(workers[0]?.upstreams ?? {});
-  return Object.fromEntries(
-    services.map(([service, targets]) => [
-      service,
-      Object.fromEntries(
-        Object.keys(targets).map((url) => [
-          url,
-          worst(workers.map((worker) => worker.upstreams[service]?.[url] ?? 'unknown')),
-        ]),
-      ),
-    ]),
-  );
-}
-
-/** One word for all workers: the first that is neither well nor unknown, else the best known. */
-function worst(states: readonly string[]): string {
-  const well = ['ready', 'ok', 'live', 'embedded', 'up'];
-  return (
-    states.find((state) => !well.includes(state) && state !== 'unknown') ??
-    states.find((state) => well.includes(state)) ??
-    'unknown'
-  );
-}
-
-function reply(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+/** Answers with a length, so that `HEAD` tells it too. */
+function send(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Buffer,
+): void {
+  const length = { 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' };
+  response.writeHead(status, { ...headers, ...length }).end(body);
 }

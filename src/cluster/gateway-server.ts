@@ -5,6 +5,7 @@ import { answerParserError, isRequestError } from '../pipeline/parser-errors.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
 import { ClientConnection } from './client-connection.ts';
+import { ConnectionDrain } from './connection-drain.ts';
 
 /** Largest request line and headers together. Bytes. */
 const MAX_HEADER_SIZE = 32_768;
@@ -14,11 +15,6 @@ const HEADERS_TIMEOUT = 20_000;
 
 /** An idle connection is kept so long: longer than proxies in front keep theirs. Milliseconds. */
 const KEEP_ALIVE_TIMEOUT = 75_000;
-
-/** While draining, a connection idle for so long is taken to have no request on its way. Milliseconds. */
-const DRAIN_IDLE = 1_000;
-
-const DRAIN_POLL = 50;
 
 const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
 
@@ -32,6 +28,11 @@ export class GatewayServer {
   readonly #pipeline: Pipeline;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
+  readonly #drain = new ConnectionDrain(
+    this.#sockets,
+    ({ [kConnection]: connection }: ClientSocket) =>
+      connection !== undefined && (connection.peer.exchange !== null || connection.continues),
+  );
   /** One listener for all answers that something waits for; only pipelining needs it. */
   readonly #onAnswered: (this: ServerResponse) => void;
   #draining = false;
@@ -84,25 +85,22 @@ export class GatewayServer {
     });
   }
 
+  /** Sets how many milliseconds an idle connection is waited for by {@link drain}, also by one under way. */
+  set drainIdle(milliseconds: number) {
+    this.#drain.idle = milliseconds;
+  }
+
   /**
    * Stops accepting and waits until every exchange has ended; each connection closes with its last answer.
    * Resolves to the number of connections that were cut because `timeout` milliseconds were over.
    */
-  async drain(timeout: number): Promise<number> {
+  drain(timeout: number): Promise<number> {
     this.#draining = true;
-    const startedAt = Date.now();
     // The base class's close: the HTTP server's would cut idle connections at once, and with them requests
     // that are on their way.
     NetServer.prototype.close.call(this.#server);
     for (const socket of this.#sockets) this.#closeAfterAnswer(socket);
-    while (this.#sockets.size > 0 && Date.now() - startedAt < timeout) {
-      if (this.#pipeline.exchanges.size === 0 && Date.now() - startedAt >= Math.min(DRAIN_IDLE, timeout))
-        break;
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL));
-    }
-    const cut = this.#pipeline.exchanges.size;
-    for (const socket of this.#sockets) socket.destroy();
-    return cut;
+    return this.#drain.run(timeout);
   }
 
   #onConnection(socket: Socket): void {

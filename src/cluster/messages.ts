@@ -1,4 +1,17 @@
-/** What a worker tells the primary about itself, every second and at each change. */
+import type { Snapshot } from '../config/config-source.ts';
+
+/** A new worker asks for the configuration it is to run with. */
+export interface SnapshotRequest {
+  readonly kind: 'snapshot-request';
+}
+
+/** The primary's answer. */
+interface SnapshotReply {
+  readonly kind: 'snapshot';
+  readonly snapshot: Snapshot;
+}
+
+/** What a worker tells the primary about itself, every second and at each change: also its heartbeat. */
 export interface WorkerStatus {
   readonly kind: 'status';
   /** Whether the worker takes new connections. */
@@ -13,38 +26,40 @@ export interface WorkerStatus {
   readonly upstreams: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** What the primary tells a worker. */
-export interface DrainRequest {
+/** The primary tells a worker to finish what it has and to end. */
+interface DrainRequest {
   readonly kind: 'drain';
+  /** Milliseconds after which an idle connection is taken to have no request on its way. */
+  readonly idle: number;
 }
 
 /** The primary asks for a worker's metrics. */
-export interface MetricsRequest {
-  readonly kind: 'metrics';
+interface MetricsRequest {
+  readonly kind: 'metrics-request';
   readonly id: number;
 }
 
-/** The worker's answer: what its registry gives as JSON. */
-export interface MetricsReply extends MetricsRequest {
-  readonly metrics: object;
+/** What the worker's registry gives as JSON. */
+export interface MetricsReply {
+  readonly kind: 'metrics';
+  /** That of the request; null for the last ones of a worker that ends. */
+  readonly id: number | null;
+  readonly metrics: object[];
 }
 
-export function isMetricsRequest(message: unknown): message is MetricsRequest {
-  return kindOf(message) === 'metrics';
+export type ToWorker = SnapshotReply | DrainRequest | MetricsRequest;
+export type ToPrimary = SnapshotRequest | WorkerStatus | MetricsReply;
+
+/** Messages of the two programs' own making come over a channel that nobody else can write to. */
+function isOneOf<Message extends { readonly kind: string }>(
+  kinds: readonly Message['kind'][],
+): (message: unknown) => message is Message {
+  return (message): message is Message =>
+    typeof message === 'object' &&
+    message !== null &&
+    'kind' in message &&
+    kinds.some((kind) => kind === message.kind);
 }
 
-export function isMetricsReply(message: unknown): message is MetricsReply {
-  return kindOf(message) === 'metrics';
-}
-
-export function isWorkerStatus(message: unknown): message is WorkerStatus {
-  return kindOf(message) === 'status';
-}
-
-export function isDrainRequest(message: unknown): message is DrainRequest {
-  return kindOf(message) === 'drain';
-}
-
-function kindOf(message: unknown): unknown {
-  return typeof message === 'object' && message !== null && 'kind' in message ? message.kind : undefined;
-}
+export const isToWorker = isOneOf<ToWorker>(['snapshot', 'drain', 'metrics-request']);
+export const isToPrimary = isOneOf<ToPrimary>(['snapshot-request', 'status', 'metrics']);

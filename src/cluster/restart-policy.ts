@@ -13,13 +13,17 @@ export class RestartPolicy {
     this.#deaths = 0;
   }
 
-  /** A worker died. Gives the milliseconds to wait before the next one, or null in a crash loop. */
-  died(wasReady: boolean): number | null {
+  /**
+   * A worker died. Gives the milliseconds to wait before the next one, or null in a crash loop.
+   * @param wasReady whether it had served @param othersServe whether there is something to go on for
+   */
+  died(wasReady: boolean, othersServe: boolean): number | null {
     if (wasReady) {
       this.#deaths = 0;
       return FIRST_DELAY;
     }
     this.#deaths++;
-    return this.#deaths >= CRASH_LOOP ? null : Math.min(FIRST_DELAY * 2 ** this.#deaths, LONGEST_DELAY);
+    if (this.#deaths >= CRASH_LOOP && !othersServe) return null;
+    return Math.min(FIRST_DELAY * 2 ** this.#deaths, LONGEST_DELAY);
   }
 }

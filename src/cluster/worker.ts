@@ -24,7 +24,7 @@ import { Forwarder } from '../upstream/forwarder.ts';
 import { RouteTable } from '../upstream/route-table.ts';
 import { GatewayServer } from './gateway-server.ts';
 import { type Knowledge, openKnowledge } from './knowledge.ts';
-import { isDrainRequest, isMetricsRequest, type WorkerStatus } from './messages.ts';
+import { isToWorker, type ToPrimary } from './messages.ts';
 
 const STATUS_INTERVAL = 1_000;
 
@@ -175,39 +175,55 @@ export class Worker {
   }
 
   #listenToPrimary(metrics: Metrics, drainTimeout: number): void {
+    const drain = (idle?: number) => void this.#drain(metrics, drainTimeout, idle);
     process.on('message', (message) => {
-      if (isDrainRequest(message)) void this.#drain(drainTimeout);
-      else if (isMetricsRequest(message)) void this.#sendMetrics(metrics, message.id);
+      if (!isToWorker(message)) return;
+      if (message.kind === 'drain') drain(message.idle);
+      else if (message.kind === 'metrics-request') void this.#sendMetrics(metrics, message.id);
     });
-    // The primary decides; a terminal's Ctrl-C reaches every process of the group.
+    // The primary decides; a terminal's signals reach every process of the group.
     process.on('SIGINT', () => {});
-    process.on('SIGTERM', () => void this.#drain(drainTimeout));
-    process.on('disconnect', () => void this.#drain(drainTimeout));
+    process.on('SIGHUP', () => {});
+    process.on('SIGTERM', () => drain());
+    process.on('disconnect', () => drain());
   }
 
   #report(): void {
-    const status: WorkerStatus = {
+    this.#tell({
       kind: 'status',
       accepting: !this.#draining,
       redis: this.#knowledge.redis?.status ?? 'embedded',
       revocations: this.#knowledge.channelState(),
       engines: this.#engines,
       upstreams: this.#forwarder.standings(),
-    };
-    process.send?.(status);
+    });
   }
 
-  async #sendMetrics(metrics: Metrics, id: number): Promise<void> {
-    process.send?.({ kind: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
+  async #sendMetrics(metrics: Metrics, id: number | null): Promise<void> {
+    try {
+      await this.#tell({ kind: 'metrics', id, metrics: await metrics.registry.getMetricsAsJSON() });
+    } catch (error) {
+      this.#log.error({ err: error }, 'metrics cannot be read');
+    }
   }
 
-  async #drain(timeout: number): Promise<void> {
+  /** Resolves once the message is on its way, or cannot be: without a primary there is nobody to tell. */
+  #tell(message: ToPrimary): Promise<void> {
+    return new Promise((resolve) => {
+      if (process.send === undefined || !process.connected) resolve();
+      else process.send(message, undefined, undefined, () => resolve());
+    });
+  }
+
+  async #drain(metrics: Metrics, timeout: number, idle?: number): Promise<void> {
+    if (idle !== undefined) this.#server.drainIdle = idle;
     if (this.#draining) return;
     this.#draining = true;
     this.#report();
     const cut = await this.#server.drain(timeout);
     if (cut > 0) this.#log.warn({ connections: cut }, 'connections were cut at the end of DRAIN_TIMEOUT');
     await this.#closeAll();
+    await this.#sendMetrics(metrics, null);
     process.exit(0);
   }
 }

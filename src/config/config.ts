@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
+import type { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -20,6 +20,7 @@ import {
 } from './fields.ts';
 import { defaultRoutes, parseRoutesFile, type Route } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
+import { trustedProxies } from './trusted-proxies.ts';
 
 /** Everything the gateway reads from its environment (contract §10). Times come out in milliseconds. */
 const environment = z.object({
@@ -30,6 +31,7 @@ const environment = z.object({
   ADMIN_PORT: integer(0, 65_535, 9464),
   WORKERS: integer(1, 1024, availableParallelism()),
   DRAIN_TIMEOUT: seconds(0, 3600, 30),
+  ENV_FILE: text,
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
 
   IAM_URL: httpUrl('http://omnibioai-auth:8000'),
@@ -50,6 +52,7 @@ const environment = z.object({
   AUTH_COOKIE: cookieName,
 
   ROUTES_FILE: text,
+  ROUTES_WATCH: oneOf(['off', 'on'], 'off'),
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
   ROUTE_CONCURRENCY: integer(1, 1_000_000, 1024),
   STREAM_IDLE_TIMEOUT: seconds(0.05, 86_400, 300),
@@ -117,6 +120,8 @@ export interface Config {
   /** Name of the cookie that may hold the access token; null: headers only. */
   readonly authCookie: string | null;
   readonly routes: readonly Route[];
+  /** The routes file, where changes to it are to be noticed. */
+  readonly watchedRoutes: string | null;
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
   readonly revocationBound: number;
@@ -146,26 +151,6 @@ export class ConfigError extends Error {
   }
 }
 
-/** Turns a list of addresses and CIDR blocks into a matcher; unreadable parts go to `faults`. */
-function trustedProxies(list: string | null, faults: string[]): BlockList {
-  const blocks = new BlockList();
-  for (const part of (list ?? '').split(',')) {
-    const entry = part.trim();
-    if (entry === '') continue;
-    const slash = entry.indexOf('/');
-    const address = slash === -1 ? entry : entry.slice(0, slash);
-    const family = isIP(address);
-    const most = family === 6 ? 128 : 32;
-    const width = slash === -1 ? most : Number(entry.slice(slash + 1) || 'none');
-    if (family === 0 || !Number.isInteger(width) || width < 0 || width > most) {
-      faults.push(`TRUSTED_PROXIES: expected addresses or CIDR blocks separated by commas, got "${entry}"`);
-      continue;
-    }
-    blocks.addSubnet(address, width, family === 6 ? 'ipv6' : 'ipv4');
-  }
-  return blocks;
-}
-
 function checkSecrets(values: Environment, faults: string[]): void {
   for (const name of ['JWT_SECRET', 'GATEWAY_SECRET'] as const) {
     const value = values[name];
@@ -189,7 +174,7 @@ function splitSecrets(list: string): string[] {
     .filter((part) => part !== '');
 }
 
-function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
+function loadRoutes(values: Environment, read: FileReader, faults: string[]): readonly Route[] {
   const defaults = {
     timeout: values.ROUTE_TIMEOUT,
     maxBody: values.MAX_BODY,
@@ -210,7 +195,7 @@ function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
   }
   let file: string;
   try {
-    file = readFileSync(values.ROUTES_FILE, 'utf8');
+    file = read(values.ROUTES_FILE);
   } catch (error) {
     const why = error instanceof Error && 'code' in error ? error.code : 'unknown error';
     faults.push(`ROUTES_FILE: ${values.ROUTES_FILE} cannot be read (${why}), expected a JSON file`);
@@ -221,11 +206,14 @@ function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
   return parsed.routes;
 }
 
+/** Gives the text of a file that a variable names. */
+export type FileReader = (path: string) => string;
+
 /**
  * Parses the environment once into a frozen {@link Config}.
  * @throws {ConfigError} holding every fault found, never only the first
  */
-export function loadConfig(env: NodeJS.ProcessEnv): Config {
+export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText): Config {
   const faults: string[] = [];
   const parsed = environment.safeParse(env);
   if (!parsed.success) {
@@ -238,11 +226,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     const readable = { ...env };
     for (const issue of parsed.error.issues) delete readable[String(issue.path[0])];
     const rest = environment.safeParse(readable);
-    if (rest.success) checkDependentFields(rest.data, faults);
+    if (rest.success) checkDependentFields(rest.data, read, faults);
     throw new ConfigError(faults);
   }
   const values = parsed.data;
-  const { proxies, routes } = checkDependentFields(values, faults);
+  const { proxies, routes } = checkDependentFields(values, read, faults);
   if (faults.length > 0) throw new ConfigError(faults);
 
   const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
@@ -271,6 +259,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     serviceAccounts: values.SERVICE_ACCOUNTS,
     authCookie: values.AUTH_COOKIE,
     routes,
+    watchedRoutes: values.ROUTES_WATCH === 'on' ? values.ROUTES_FILE : null,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
     revocationBound: values.REVOCATION_BOUND,
@@ -291,26 +280,16 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 
 function checkDependentFields(
   values: Environment,
+  read: FileReader,
   faults: string[],
 ): { proxies: BlockList; routes: readonly Route[] } {
   if (values.NODE_ENV === 'production') checkSecrets(values, faults);
-  return { proxies: trustedProxies(values.TRUSTED_PROXIES, faults), routes: loadRoutes(values, faults) };
+  return {
+    proxies: trustedProxies(values.TRUSTED_PROXIES, faults),
+    routes: loadRoutes(values, read, faults),
+  };
 }
 
-/** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
-export function describeConfig(config: Config): Record<string, unknown> {
-  const mask = (url: string | null) => url?.replace(/\/\/[^@/]*@/, '//***@') ?? null;
-  const { trustedProxies: proxies, ...plain } = config;
-  return {
-    ...plain,
-    jwtSecret: '***',
-    gatewaySecrets: config.gatewaySecrets.map(() => '***'),
-    redisUrl: mask(config.redisUrl),
-    auditRedisUrl: mask(config.auditRedisUrl),
-    trustedProxies: proxies.rules,
-    corsOrigins: [...config.corsOrigins],
-    routes: config.routes.map(
-      ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
-    ),
-  };
+function readText(path: string): string {
+  return readFileSync(path, 'utf8');
 }

@@ -39,7 +39,7 @@ test('a crash loop at start ends with a message and a non-zero code', async () =
   expect(gateway.output).toContain('EADDRINUSE');
   expect(gateway.output).toContain('workers die at start again and again');
   taken.close();
-});
+}, 90_000);
 
 test('a worker that dies is replaced', async () => {
   const gateway = await Gateway.start({ ...platform.env, WORKERS: '2' });

@@ -54,7 +54,7 @@ const channel = async () => (await ask(`${gateway.adminUrl}/ready`)).json.revoca
 /** Something breaks; then a token is revoked and announced to nobody who can hear it. */
 async function acceptedAfter(fault: () => Promise<void> | void): Promise<number> {
   const token = await issue();
-  const traffic = new Traffic(url, token, 4, 5);
+  const traffic = new Traffic(url, token, 4, { pause: 5 });
   await until(() => traffic.count(200) > 50);
   await fault();
   platform.iam.revoke(token);

@@ -76,7 +76,7 @@ describe.each([
 
   test('through the loss of a node, the bound holds and new callers get in', async () => {
     const token = await issue();
-    const traffic = new Traffic(url, token, 4, 5);
+    const traffic = new Traffic(url, token, 4, { pause: 5 });
     await until(() => traffic.count(200) > 20);
     await ('nodes' in group ? group.nodes[1] : group.master)?.down();
     platform.iam.revoke(token);

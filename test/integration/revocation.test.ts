@@ -197,7 +197,7 @@ test('a dead IAM costs known callers nothing and unknown ones no wait', async ()
   const { access } = await session();
   expect(await status(access)).toBe(200);
   platform.iam.service.fault = () => 'reset';
-  const traffic = new Traffic(url, access, 4, 5);
+  const traffic = new Traffic(url, access, 4, { pause: 5 });
   const startedAt = Date.now();
   await until(() => Date.now() - startedAt > REFRESH * 1.5);
   await traffic.stop();

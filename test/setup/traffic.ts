@@ -9,9 +9,23 @@ export class Traffic {
   /** When the last answer with status 200 came. Epoch milliseconds. */
   lastAccepted = 0;
 
-  /** @param pause milliseconds between an answer and the next request of a connection */
-  constructor(url: string, token: string, connections = 8, pause = 0) {
-    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token, pause));
+  /**
+   * @param options.pause milliseconds between an answer and the next request of a connection
+   * @param options.keepAlive false: every request has a connection of its own, as nginx's `auth_request` does it
+   */
+  constructor(
+    url: string,
+    token: string,
+    connections = 8,
+    options: { pause?: number; keepAlive?: boolean } = {},
+  ) {
+    const { pause = 0, keepAlive = true } = options;
+    this.#loops = Array.from({ length: connections }, () => this.#loop(url, token, pause, keepAlive));
+  }
+
+  /** Answers of every kind. */
+  get total(): number {
+    return [...this.statuses.values()].reduce((sum, count) => sum + count, 0);
   }
 
   count(status: number): number {
@@ -23,8 +37,8 @@ export class Traffic {
     await Promise.all(this.#loops);
   }
 
-  async #loop(url: string, token: string, pause: number): Promise<void> {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  async #loop(url: string, token: string, pause: number, keepAlive: boolean): Promise<void> {
+    const agent = new Agent({ keepAlive, maxSockets: 1 });
     while (!this.#stopped) {
       const status = await get(agent, url, token);
       this.statuses.set(status, this.count(status) + 1);

@@ -2,7 +2,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, describeConfig, loadConfig } from '../../../src/config/config.ts';
+import { ConfigError, loadConfig } from '../../../src/config/config.ts';
+import { describeConfig } from '../../../src/config/describe-config.ts';
 
 const STRONG = 'c0ffee5f2a7b9d1e4c6a8b0d2f4e6a8c';
 const OTHER = 'b7e1d93c5a2f4086b1c3d5e7f9a0b2c4';

@@ -1,0 +1,19 @@
+import type { Config } from './config.ts';
+
+/** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
+export function describeConfig(config: Config): Record<string, unknown> {
+  const mask = (url: string | null) => url?.replace(/\/\/[^@/]*@/g, '//***@') ?? null;
+  const { trustedProxies: proxies, ...plain } = config;
+  return {
+    ...plain,
+    jwtSecret: '***',
+    gatewaySecrets: config.gatewaySecrets.map(() => '***'),
+    redisUrl: mask(config.redisUrl),
+    auditRedisUrl: mask(config.auditRedisUrl),
+    trustedProxies: proxies.rules,
+    corsOrigins: [...config.corsOrigins],
+    routes: config.routes.map(
+      ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
+    ),
+  };
+}
