@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config/config.ts';
+import { ApiKeyAuth } from '../pipeline/api-key-auth.ts';
 import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
 import { AuthCookie } from '../pipeline/auth-cookie.ts';
@@ -10,6 +11,7 @@ import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
+import { ApiKeys } from '../platform/api-keys.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
@@ -118,11 +120,17 @@ export class Worker {
       },
     });
     metrics.upstreams(forwarder.services);
+    const authorities = { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) };
     const auth = new Auth({
       cache: knowledge.identities,
-      authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
+      authorities,
       serviceAccounts: config.serviceAccounts,
       callers: new ServiceCallers(config.gatewaySecrets),
+      apiKeys: new ApiKeyAuth({
+        ...knowledge,
+        apiKeys: new ApiKeys(iam, config.apiKeyExchangeSecret),
+        authorities,
+      }),
       cookie,
     });
     const pipeline = new Pipeline({

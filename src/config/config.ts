@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import {
   cookieName,
+  headerValue,
   httpUrl,
   httpUrls,
   integer,
@@ -48,6 +49,7 @@ const environment = z.object({
   IAM_AUDIENCE: text,
   SERVICE_ACCOUNTS: onOff('off'),
   AUTH_COOKIE: cookieName,
+  API_KEY_EXCHANGE_SECRET: headerValue,
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
@@ -84,7 +86,7 @@ type Environment = z.infer<typeof environment>;
 export const VARIABLES: readonly string[] = Object.keys(environment.shape);
 
 /** Variables whose values are never shown. */
-const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET'];
+const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET', 'API_KEY_EXCHANGE_SECRET'];
 
 /** The gateway's whole configuration: checked, typed, frozen. Times in milliseconds, sizes in bytes. */
 export interface Config {
@@ -116,6 +118,8 @@ export interface Config {
   readonly serviceAccounts: boolean;
   /** Name of the cookie that may hold the access token; null: headers only. */
   readonly authCookie: string | null;
+  /** What IAM asks of those who exchange API keys; null: API keys are refused. */
+  readonly apiKeyExchangeSecret: string | null;
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
@@ -270,6 +274,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     audience: values.IAM_AUDIENCE,
     serviceAccounts: values.SERVICE_ACCOUNTS,
     authCookie: values.AUTH_COOKIE,
+    apiKeyExchangeSecret: values.API_KEY_EXCHANGE_SECRET,
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
@@ -304,6 +309,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
   return {
     ...plain,
     jwtSecret: '***',
+    apiKeyExchangeSecret: config.apiKeyExchangeSecret === null ? null : '***',
     gatewaySecrets: config.gatewaySecrets.map(() => '***'),
     redisUrl: mask(config.redisUrl),
     auditRedisUrl: mask(config.auditRedisUrl),

@@ -36,9 +36,12 @@ export const refusals = {
     wwwAuthenticate: 'Bearer',
   }),
 
-  invalidToken: invalidToken(null),
-  iamUnavailable: invalidToken('iam_unavailable'),
-  invalidServiceToken: invalidToken('invalid_service_token'),
+  invalidToken: unauthenticated('invalid token', null),
+  iamUnavailable: unauthenticated('invalid token', 'iam_unavailable'),
+  invalidServiceToken: unauthenticated('invalid token', 'invalid_service_token'),
+
+  invalidApiKey: unauthenticated('invalid api key', null),
+  apiKeyUnavailable: unauthenticated('invalid api key', 'iam_unavailable'),
 
   /** A service token that is meant for another service. */
   foreignServiceToken: refusal({
@@ -103,15 +106,17 @@ export const refusals = {
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
 } as const;
 
-function invalidToken(shown: string | null): Refusal {
+/** A credential that is no good. */
+function unauthenticated(error: 'invalid token' | 'invalid api key', shown: string | null): Refusal {
+  // The platform's readers count by this reason (contract §6), whatever made the credential unusable.
+  const reason = error.replaceAll(' ', '_');
   return refusal({
     stage: 'auth',
     status: 401,
-    error: 'invalid token',
+    error,
     shown,
-    cause: shown ?? 'invalid_token',
-    // The platform's readers count by this reason (contract §6), whatever made the token unusable.
-    reason: 'invalid_token',
+    cause: shown ?? reason,
+    reason,
     wwwAuthenticate: 'Bearer error="invalid_token"',
   });
 }
