@@ -7,9 +7,12 @@ import { Auth } from '../pipeline/auth.ts';
 import { AuthCookie } from '../pipeline/auth-cookie.ts';
 import { Blacklist } from '../pipeline/blacklist.ts';
 import { Hpc } from '../pipeline/hpc.ts';
+import { TEN_A_MINUTE } from '../pipeline/leaky-bucket.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
+import { RateLimit } from '../pipeline/rate-limit.ts';
+import { SharedBuckets } from '../pipeline/shared-buckets.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
 import { ApiKeys } from '../platform/api-keys.ts';
 import { EngineClient } from '../platform/engine-client.ts';
@@ -111,7 +114,7 @@ export class Worker {
               log: (level, message, fields) => log[level](fields, message),
             },
           );
-    const forwarder = new Forwarder(config.routes, config, {
+    const forwarder = new Forwarder([...config.routes, ...config.accountRoutes], config, {
       failed: (service, kind) => metrics.upstreamFailed(service, kind),
       retried: (service, result) => metrics.upstreamRetried(service, result),
       moved: (service, { url, standing, lastFault }) => {
@@ -139,6 +142,17 @@ export class Worker {
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
       audit: new Audit(trail),
       routes: new RouteTable(config.routes),
+      accounts:
+        config.accountRoutes.length === 0
+          ? null
+          : {
+              limit: new RateLimit(
+                new SharedBuckets(knowledge.redis, TEN_A_MINUTE, (store, result) =>
+                  metrics.limited(store, result),
+                ),
+              ),
+              routes: new RouteTable(config.accountRoutes),
+            },
       forwarder,
       upstreamHeaders: new UpstreamHeaders(serviceTokens, cookie),
       observer: {

@@ -19,7 +19,7 @@ import {
   text,
   textOr,
 } from './fields.ts';
-import { defaultRoutes, parseRoutesFile, type Route } from './routes.ts';
+import { accountRoutes, defaultRoutes, parseRoutesFile, type Route, type RouteDefaults } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
 
 /** Everything the gateway reads from its environment (contract §10). Times come out in milliseconds. */
@@ -50,6 +50,7 @@ const environment = z.object({
   SERVICE_ACCOUNTS: onOff('off'),
   AUTH_COOKIE: cookieName,
   API_KEY_EXCHANGE_SECRET: headerValue,
+  AUTH_PROXY: onOff('off'),
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
@@ -121,6 +122,8 @@ export interface Config {
   /** What IAM asks of those who exchange API keys; null: API keys are refused. */
   readonly apiKeyExchangeSecret: string | null;
   readonly routes: readonly Route[];
+  /** IAM's public paths, where `AUTH_PROXY` is on; else empty. */
+  readonly accountRoutes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
   readonly revocationBound: number;
@@ -193,12 +196,16 @@ function splitSecrets(list: string): string[] {
     .filter((part) => part !== '');
 }
 
-function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
-  const defaults = {
+function routeDefaults(values: Environment): RouteDefaults {
+  return {
     timeout: values.ROUTE_TIMEOUT,
     maxBody: values.MAX_BODY,
     maxConcurrency: values.ROUTE_CONCURRENCY,
   };
+}
+
+function loadRoutes(values: Environment, faults: string[]): readonly Route[] {
+  const defaults = routeDefaults(values);
   if (values.ROUTES_FILE === null) {
     return defaultRoutes(
       {
@@ -276,6 +283,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     authCookie: values.AUTH_COOKIE,
     apiKeyExchangeSecret: values.API_KEY_EXCHANGE_SECRET,
     routes,
+    accountRoutes: values.AUTH_PROXY ? accountRoutes(values.IAM_URL, routeDefaults(values)) : [],
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
     revocationBound: values.REVOCATION_BOUND,
@@ -318,5 +326,6 @@ export function describeConfig(config: Config): Record<string, unknown> {
     routes: config.routes.map(
       ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
     ),
+    accountRoutes: config.accountRoutes.map(({ prefix }) => prefix),
   };
 }

@@ -203,6 +203,42 @@ const RAG_TIMEOUT = 300_000;
 /** Where TES takes jobs: the platform's own form and GA4GH's. */
 const TES_SUBMISSIONS = ['/api/runs/submit', '/v1/tasks', '/ga4gh/tes/v1/tasks'];
 
+/** What is the same for all rows that ask for nothing special. */
+function plainRow(
+  row: Pick<Route, 'service' | 'prefix' | 'legacyPrefix' | 'targets'> & RouteDefaults,
+): Route {
+  return {
+    ...row,
+    acceptsLegacyPrefix: false,
+    permission: null,
+    compute: false,
+    submissions: [],
+    healthCheck: null,
+    tls: null,
+    allowEncodedSlash: false,
+    services: [],
+  };
+}
+
+/**
+ * IAM's public paths (contract §9), which need no token: `legacyPrefix` is where they are at IAM. It knows
+ * the old license server's paths without `/api`.
+ */
+export function accountRoutes(iamUrl: string, defaults: RouteDefaults): readonly Route[] {
+  const places: [prefix: string, atIam: string][] = [
+    ['/auth', '/auth'],
+    ['/_svc/auth', ''],
+    ['/license', '/license'],
+    ['/api/license', '/license'],
+    ['/roles', '/roles'],
+    ['/users', '/users'],
+    ['/orgs', '/orgs'],
+  ];
+  return places.map(([prefix, legacyPrefix]) =>
+    Object.freeze(plainRow({ service: 'iam', prefix, legacyPrefix, targets: [iamUrl], ...defaults })),
+  );
+}
+
 /** The platform's own table (contract §1). */
 export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults): readonly Route[] {
   const row = (
@@ -213,19 +249,16 @@ export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults):
     special: Partial<Route> = {},
   ): Route =>
     Object.freeze({
-      service,
-      prefix: `/api/${publicName}`,
-      legacyPrefix: `/${service}`,
+      ...plainRow({
+        service,
+        prefix: `/api/${publicName}`,
+        legacyPrefix: `/${service}`,
+        targets: targets[service],
+        ...defaults,
+      }),
       acceptsLegacyPrefix: true,
-      targets: targets[service],
       permission,
       compute,
-      submissions: [],
-      ...defaults,
-      healthCheck: null,
-      tls: null,
-      allowEncodedSlash: false,
-      services: [],
       ...special,
     });
   return [

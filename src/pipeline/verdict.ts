@@ -1,5 +1,5 @@
 /** The stages of the pipeline, in their order; `request` is what precedes them: a sound request line. */
-export type StageName = 'request' | 'trace' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
+export type StageName = 'request' | 'trace' | 'limit' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
 
 /** A stage's yes. Anything else, an exception included, is a no. */
 export const ALLOW = Symbol('allow');
@@ -101,6 +101,17 @@ export const refusals = {
     shown: 'body_too_large',
     cause: 'body_too_large',
   }),
+
+  /** @param wait milliseconds after which another try may go better */
+  tooManyRequests: (wait: number) =>
+    refusal({
+      stage: 'limit',
+      status: 429,
+      error: 'too many requests',
+      shown: 'rate_limited',
+      cause: 'rate_limited',
+      retryAfter: Math.max(1, Math.ceil(wait / 1000)),
+    }),
 
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
