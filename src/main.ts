@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { ConfigError, loadConfig } from './config/config.ts';
+import { newIdentityKey } from './config/identity-keys.ts';
 
 /** Exit code for a configuration fault (`EX_CONFIG` of sysexits.h). */
 const EX_CONFIG = 78;
@@ -22,6 +23,8 @@ function inventMissingSecrets(): string[] {
 try {
   if (cluster.isPrimary) {
     const warnings = inventMissingSecrets();
+    // Workers inherit it, so that whoever asks one of them for the public key can verify what another signed.
+    process.env.IDENTITY_KEY ||= newIdentityKey();
     const config = loadConfig(process.env);
     const { Primary } = await import('./cluster/primary.ts');
     await Primary.start(config, warnings);

@@ -18,6 +18,7 @@ import { ApiKeys } from '../platform/api-keys.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
+import { IdentityAssertions } from '../platform/identity-assertions.ts';
 import { KeySet } from '../platform/key-set.ts';
 import { PolicyEngine } from '../platform/policy-engine.ts';
 import { ServiceCallers } from '../platform/service-callers.ts';
@@ -91,6 +92,7 @@ export class Worker {
       audience: config.audience,
     });
     const cookie = config.authCookie === null ? null : new AuthCookie(config.authCookie, config.corsOrigins);
+    const assertions = await IdentityAssertions.open(config.identityKeys);
     const serviceTokens = await ServiceTokens.start(
       config.gatewaySecrets[0],
       config.routes.map((route) => route.service),
@@ -154,7 +156,8 @@ export class Worker {
               routes: new RouteTable(config.accountRoutes),
             },
       forwarder,
-      upstreamHeaders: new UpstreamHeaders(serviceTokens, cookie),
+      upstreamHeaders: new UpstreamHeaders(serviceTokens, assertions, cookie),
+      jwks: assertions.jwks,
       observer: {
         refused: ({ stage, cause }) => metrics.refused(stage, cause),
         finished: (exchange) =>

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -19,6 +20,7 @@ import {
   text,
   textOr,
 } from './fields.ts';
+import { identityKeys } from './identity-keys.ts';
 import { accountRoutes, defaultRoutes, parseRoutesFile, type Route, type RouteDefaults } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
 
@@ -51,6 +53,7 @@ const environment = z.object({
   AUTH_COOKIE: cookieName,
   API_KEY_EXCHANGE_SECRET: headerValue,
   AUTH_PROXY: onOff('off'),
+  IDENTITY_KEY: text,
 
   ROUTES_FILE: text,
   ROUTE_TIMEOUT: seconds(0.05, 86_400, 15),
@@ -87,7 +90,7 @@ type Environment = z.infer<typeof environment>;
 export const VARIABLES: readonly string[] = Object.keys(environment.shape);
 
 /** Variables whose values are never shown. */
-const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET', 'API_KEY_EXCHANGE_SECRET'];
+const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET', 'API_KEY_EXCHANGE_SECRET', 'IDENTITY_KEY'];
 
 /** The gateway's whole configuration: checked, typed, frozen. Times in milliseconds, sizes in bytes. */
 export interface Config {
@@ -119,6 +122,8 @@ export interface Config {
   readonly serviceAccounts: boolean;
   /** Name of the cookie that may hold the access token; null: headers only. */
   readonly authCookie: string | null;
+  /** Keys that sign identities: the first one signs, all are published. */
+  readonly identityKeys: readonly KeyObject[];
   /** What IAM asks of those who exchange API keys; null: API keys are refused. */
   readonly apiKeyExchangeSecret: string | null;
   readonly routes: readonly Route[];
@@ -253,7 +258,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     throw new ConfigError(faults);
   }
   const values = parsed.data;
-  const { proxies, routes } = checkDependentFields(values, faults);
+  const { proxies, routes, keys } = checkDependentFields(values, faults);
   if (faults.length > 0) throw new ConfigError(faults);
 
   const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
@@ -282,6 +287,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     serviceAccounts: values.SERVICE_ACCOUNTS,
     authCookie: values.AUTH_COOKIE,
     apiKeyExchangeSecret: values.API_KEY_EXCHANGE_SECRET,
+    identityKeys: keys,
     routes,
     accountRoutes: values.AUTH_PROXY ? accountRoutes(values.IAM_URL, routeDefaults(values)) : [],
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
@@ -305,9 +311,13 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 function checkDependentFields(
   values: Environment,
   faults: string[],
-): { proxies: BlockList; routes: readonly Route[] } {
+): { proxies: BlockList; routes: readonly Route[]; keys: readonly KeyObject[] } {
   if (values.NODE_ENV === 'production') checkSecrets(values, faults);
-  return { proxies: trustedProxies(values.TRUSTED_PROXIES, faults), routes: loadRoutes(values, faults) };
+  return {
+    proxies: trustedProxies(values.TRUSTED_PROXIES, faults),
+    routes: loadRoutes(values, faults),
+    keys: identityKeys(values.IDENTITY_KEY, (path) => readFileSync(path, 'utf8'), faults),
+  };
 }
 
 /** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
@@ -317,6 +327,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
   return {
     ...plain,
     jwtSecret: '***',
+    identityKeys: config.identityKeys.map((key) => key.asymmetricKeyType),
     apiKeyExchangeSecret: config.apiKeyExchangeSecret === null ? null : '***',
     gatewaySecrets: config.gatewaySecrets.map(() => '***'),
     redisUrl: mask(config.redisUrl),

@@ -42,6 +42,8 @@ export interface Route {
   readonly allowEncodedSlash: boolean;
   /** Services of the platform that may call without a user, by the name in their service token (contract §7). */
   readonly services: readonly string[];
+  /** Whether the service gets a signed statement of who is calling, `X-Identity-Assertion`. */
+  readonly identityAssertion: boolean;
 }
 
 const SEGMENT = '[A-Za-z0-9._~-]+';
@@ -108,6 +110,7 @@ const routeField = (folder: string) =>
       services: z
         .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
         .default([]),
+      identityAssertion: z.boolean('expected true or false').default(false),
     })
     .readonly();
 
@@ -182,6 +185,7 @@ export function parseRoutesFile(
         tls: row.tls ?? null,
         allowEncodedSlash: row.allowEncodedSlash,
         services: row.services,
+        identityAssertion: row.identityAssertion,
       }),
   );
   return { routes, faults: [] };
@@ -217,6 +221,7 @@ function plainRow(
     tls: null,
     allowEncodedSlash: false,
     services: [],
+    identityAssertion: false,
   };
 }
 

@@ -40,6 +40,7 @@ export class Pipeline implements ExchangeOwner {
   readonly #unknown: Plan;
   readonly #health: Plan;
   readonly #version: Plan;
+  readonly #keys: Plan;
   readonly #routes: RouteTable;
   readonly #audit: Audit;
   readonly #observer: ExchangeObserver;
@@ -58,6 +59,8 @@ export class Pipeline implements ExchangeOwner {
     accounts: { readonly limit: Stage; readonly routes: RouteTable } | null;
     forwarder: Forwarder;
     upstreamHeaders: UpstreamHeaders;
+    /** The gateway's public keys, as a JSON Web Key Set. */
+    jwks: string;
     observer: ExchangeObserver;
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
@@ -93,6 +96,8 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#health = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, OK) };
     this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
+    const keys: Answer = { body: parts.jwks, headers: [] };
+    this.#keys = { stages: [trace, audit], conclude: (exchange) => this.#answerOwn(exchange, keys) };
     const pipeline = this;
     this.#onResponseClose = function onResponseClose() {
       if (this.exchange !== null) pipeline.#finish(this.exchange);
@@ -172,6 +177,8 @@ export class Pipeline implements ExchangeOwner {
           return this.#version;
         case '/auth/verify':
           return this.#verify;
+        case '/.well-known/jwks.json':
+          return this.#keys;
       }
     }
     const account = this.#accounts?.routes.find(target.path) ?? null;

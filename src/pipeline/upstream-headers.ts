@@ -1,3 +1,4 @@
+import type { IdentityAssertions } from '../platform/identity-assertions.ts';
 import type { ServiceTokens } from '../platform/service-token.ts';
 import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
@@ -5,27 +6,30 @@ import type { Exchange } from './exchange.ts';
 /** Completes the headers for the upstream with those only the gateway may set (contract §8). */
 export class UpstreamHeaders {
   readonly #serviceTokens: ServiceTokens;
+  readonly #assertions: IdentityAssertions;
   readonly #cookie: AuthCookie | null;
 
   /** @param cookie the cookie that must not leave; null: none may hold a token */
-  constructor(serviceTokens: ServiceTokens, cookie: AuthCookie | null) {
+  constructor(serviceTokens: ServiceTokens, assertions: IdentityAssertions, cookie: AuthCookie | null) {
     this.#serviceTokens = serviceTokens;
+    this.#assertions = assertions;
     this.#cookie = cookie;
   }
 
   /** Appends to the headers that passed; the array is the exchange's own. */
   complete(exchange: Exchange): void {
-    const { head, identity } = exchange;
+    const { head, identity, route } = exchange;
     if (identity === null) throw new Error('nothing is forwarded without an identity');
     const headers = head.passed;
     this.#cookie?.strip(headers);
     append(headers, identity.upstreamHeaders);
-    headers.push(
-      'X-Internal-Service',
-      'gateway',
-      'X-Service-Token',
-      this.#serviceTokens.for(exchange.route.service),
-    );
+    headers.push('X-Internal-Service', 'gateway', 'X-Service-Token', this.#serviceTokens.for(route.service));
+    if (route.identityAssertion) {
+      headers.push(
+        'X-Identity-Assertion',
+        this.#assertions.for(identity, route.service, exchange.traceId, exchange.startedAt),
+      );
+    }
     finish(exchange, headers);
   }
 

@@ -146,6 +146,7 @@ describe('ROUTES_FILE', () => {
         tls: null,
         allowEncodedSlash: false,
         services: [],
+        identityAssertion: false,
       },
     ]);
   });
