@@ -5,6 +5,7 @@ import { SharedStore } from '../cache/shared-store.ts';
 import { TwoTierCache } from '../cache/two-tier-cache.ts';
 import { Watermarks } from '../cache/watermarks.ts';
 import type { Config } from '../config/config.ts';
+import type { KeyResult } from '../pipeline/api-key-auth.ts';
 import type { AuthResult } from '../pipeline/auth.ts';
 import type { Decision } from '../platform/policy-engine.ts';
 import { openRedis, type RedisClient } from '../redis/open-redis.ts';
@@ -23,6 +24,8 @@ const WINDOW_SHARE = 2 / 3;
 /** All that a worker knows about callers, and what keeps it true. */
 export interface Knowledge {
   readonly identities: TwoTierCache<AuthResult>;
+  /** API keys. */
+  readonly exchanges: TwoTierCache<KeyResult>;
   readonly decisions: TwoTierCache<Decision>;
   readonly revocations: Revocations;
   /** Null: embedded mode. */
@@ -57,9 +60,18 @@ export function openKnowledge(config: Config, metrics: Metrics, log: Logger): Kn
     ttl: config.identityCacheTtl,
     maxAge: config.identityRefresh,
   });
+  // An exchange holds a token, so it stays in this process.
+  const exchanges = new TwoTierCache<KeyResult>({
+    ...tiers,
+    shared: null,
+    kind: 'exchange',
+    ttl: config.identityCacheTtl,
+    maxAge: config.identityRefresh,
+  });
   const decisions = new TwoTierCache<Decision>({ ...tiers, kind: 'decision', ttl: config.policyCacheTtl });
   metrics.caches([
     { name: 'identity', counts: identities.counts, rechecks: identities.rechecks },
+    { name: 'exchange', counts: exchanges.counts, rechecks: exchanges.rechecks },
     { name: 'decision', counts: decisions.counts, rechecks: decisions.rechecks },
   ]);
   const channelState = () => channel?.state ?? 'embedded';
@@ -75,6 +87,7 @@ export function openKnowledge(config: Config, metrics: Metrics, log: Logger): Kn
   );
   return {
     identities,
+    exchanges,
     decisions,
     revocations,
     redis,

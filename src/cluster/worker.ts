@@ -1,18 +1,24 @@
 import cluster from 'node:cluster';
 import { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config/config.ts';
+import { ApiKeyAuth } from '../pipeline/api-key-auth.ts';
 import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
 import { AuthCookie } from '../pipeline/auth-cookie.ts';
 import { Blacklist } from '../pipeline/blacklist.ts';
 import { Hpc } from '../pipeline/hpc.ts';
+import { TEN_A_MINUTE } from '../pipeline/leaky-bucket.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
+import { RateLimit } from '../pipeline/rate-limit.ts';
+import { SharedBuckets } from '../pipeline/shared-buckets.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
+import { ApiKeys } from '../platform/api-keys.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
 import { Iam } from '../platform/iam.ts';
+import { IdentityAssertions } from '../platform/identity-assertions.ts';
 import { KeySet } from '../platform/key-set.ts';
 import { PolicyEngine } from '../platform/policy-engine.ts';
 import { ServiceCallers } from '../platform/service-callers.ts';
@@ -86,6 +92,7 @@ export class Worker {
       audience: config.audience,
     });
     const cookie = config.authCookie === null ? null : new AuthCookie(config.authCookie, config.corsOrigins);
+    const assertions = await IdentityAssertions.open(config.identityKeys);
     const serviceTokens = await ServiceTokens.start(
       config.gatewaySecrets[0],
       config.routes.map((route) => route.service),
@@ -109,7 +116,7 @@ export class Worker {
               log: (level, message, fields) => log[level](fields, message),
             },
           );
-    const forwarder = new Forwarder(config.routes, config, {
+    const forwarder = new Forwarder([...config.routes, ...config.accountRoutes], config, {
       failed: (service, kind) => metrics.upstreamFailed(service, kind),
       retried: (service, result) => metrics.upstreamRetried(service, result),
       moved: (service, { url, standing, lastFault }) => {
@@ -118,11 +125,17 @@ export class Worker {
       },
     });
     metrics.upstreams(forwarder.services);
+    const authorities = { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) };
     const auth = new Auth({
       cache: knowledge.identities,
-      authorities: { verifier, iam: new Iam(iam), blacklist: new Blacklist(knowledge.redis) },
+      authorities,
       serviceAccounts: config.serviceAccounts,
       callers: new ServiceCallers(config.gatewaySecrets),
+      apiKeys: new ApiKeyAuth({
+        ...knowledge,
+        apiKeys: new ApiKeys(iam, config.apiKeyExchangeSecret),
+        authorities,
+      }),
       cookie,
     });
     const pipeline = new Pipeline({
@@ -131,8 +144,20 @@ export class Worker {
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
       audit: new Audit(trail),
       routes: new RouteTable(config.routes),
+      accounts:
+        config.accountRoutes.length === 0
+          ? null
+          : {
+              limit: new RateLimit(
+                new SharedBuckets(knowledge.redis, TEN_A_MINUTE, (store, result) =>
+                  metrics.limited(store, result),
+                ),
+              ),
+              routes: new RouteTable(config.accountRoutes),
+            },
       forwarder,
-      upstreamHeaders: new UpstreamHeaders(serviceTokens, cookie),
+      upstreamHeaders: new UpstreamHeaders(serviceTokens, assertions, cookie),
+      jwks: assertions.jwks,
       observer: {
         refused: ({ stage, cause }) => metrics.refused(stage, cause),
         finished: (exchange) =>

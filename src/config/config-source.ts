@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { type Config, ConfigError, loadConfig, VARIABLES } from './config.ts';
+import { newIdentityKey } from './identity-keys.ts';
 
 /**
  * An environment and the files it names, as they were when they were found good. Workers are started from this
@@ -29,6 +30,7 @@ const INVENTED = ['JWT_SECRET', 'GATEWAY_SECRET'];
 export class ConfigSource {
   readonly #base: NodeJS.ProcessEnv;
   readonly #secrets: Record<string, string>;
+  readonly #identityKey = newIdentityKey();
 
   constructor(base: NodeJS.ProcessEnv) {
     this.#base = { ...base };
@@ -45,6 +47,8 @@ export class ConfigSource {
     const env = { ...this.#base, ...this.#envFile(warnings) };
     if (before !== null) keepFixed(env, before, warnings);
     if (env.NODE_ENV !== 'production') this.#inventSecrets(env, warnings);
+    // Whoever asks one worker for the public key can verify what another one signed.
+    env.IDENTITY_KEY ||= this.#identityKey;
     const files: Record<string, string> = {};
     const config = loadConfig(env, (path) => {
       files[path] = readFileSync(path, 'utf8');

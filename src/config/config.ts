@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -5,6 +6,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import {
   cookieName,
+  headerValue,
   httpUrl,
   httpUrls,
   integer,
@@ -18,7 +20,8 @@ import {
   text,
   textOr,
 } from './fields.ts';
-import { defaultRoutes, parseRoutesFile, type Route } from './routes.ts';
+import { identityKeys } from './identity-keys.ts';
+import { accountRoutes, defaultRoutes, parseRoutesFile, type Route, type RouteDefaults } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
 import { trustedProxies } from './trusted-proxies.ts';
 
@@ -50,6 +53,9 @@ const environment = z.object({
   IAM_AUDIENCE: text,
   SERVICE_ACCOUNTS: onOff('off'),
   AUTH_COOKIE: cookieName,
+  API_KEY_EXCHANGE_SECRET: headerValue,
+  AUTH_PROXY: onOff('off'),
+  IDENTITY_KEY: text,
 
   ROUTES_FILE: text,
   ROUTES_WATCH: oneOf(['off', 'on'], 'off'),
@@ -87,7 +93,7 @@ type Environment = z.infer<typeof environment>;
 export const VARIABLES: readonly string[] = Object.keys(environment.shape);
 
 /** Variables whose values are never shown. */
-const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET'];
+const SECRET: readonly string[] = ['JWT_SECRET', 'GATEWAY_SECRET', 'API_KEY_EXCHANGE_SECRET', 'IDENTITY_KEY'];
 
 /** The gateway's whole configuration: checked, typed, frozen. Times in milliseconds, sizes in bytes. */
 export interface Config {
@@ -119,9 +125,15 @@ export interface Config {
   readonly serviceAccounts: boolean;
   /** Name of the cookie that may hold the access token; null: headers only. */
   readonly authCookie: string | null;
+  /** Keys that sign identities: the first one signs, all are published. */
+  readonly identityKeys: readonly KeyObject[];
+  /** What IAM asks of those who exchange API keys; null: API keys are refused. */
+  readonly apiKeyExchangeSecret: string | null;
   readonly routes: readonly Route[];
   /** The routes file, where changes to it are to be noticed. */
   readonly watchedRoutes: string | null;
+  /** IAM's public paths, where `AUTH_PROXY` is on; else empty. */
+  readonly accountRoutes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
   readonly revocationBound: number;
@@ -174,12 +186,16 @@ function splitSecrets(list: string): string[] {
     .filter((part) => part !== '');
 }
 
-function loadRoutes(values: Environment, read: FileReader, faults: string[]): readonly Route[] {
-  const defaults = {
+function routeDefaults(values: Environment): RouteDefaults {
+  return {
     timeout: values.ROUTE_TIMEOUT,
     maxBody: values.MAX_BODY,
     maxConcurrency: values.ROUTE_CONCURRENCY,
   };
+}
+
+function loadRoutes(values: Environment, read: FileReader, faults: string[]): readonly Route[] {
+  const defaults = routeDefaults(values);
   if (values.ROUTES_FILE === null) {
     return defaultRoutes(
       {
@@ -230,7 +246,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText):
     throw new ConfigError(faults);
   }
   const values = parsed.data;
-  const { proxies, routes } = checkDependentFields(values, read, faults);
+  const { proxies, routes, keys } = checkDependentFields(values, read, faults);
   if (faults.length > 0) throw new ConfigError(faults);
 
   const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
@@ -258,8 +274,11 @@ export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText):
     audience: values.IAM_AUDIENCE,
     serviceAccounts: values.SERVICE_ACCOUNTS,
     authCookie: values.AUTH_COOKIE,
+    apiKeyExchangeSecret: values.API_KEY_EXCHANGE_SECRET,
+    identityKeys: keys,
     routes,
     watchedRoutes: values.ROUTES_WATCH === 'on' ? values.ROUTES_FILE : null,
+    accountRoutes: values.AUTH_PROXY ? accountRoutes(values.IAM_URL, routeDefaults(values)) : [],
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
     revocationBound: values.REVOCATION_BOUND,
@@ -282,11 +301,12 @@ function checkDependentFields(
   values: Environment,
   read: FileReader,
   faults: string[],
-): { proxies: BlockList; routes: readonly Route[] } {
+): { proxies: BlockList; routes: readonly Route[]; keys: readonly KeyObject[] } {
   if (values.NODE_ENV === 'production') checkSecrets(values, faults);
   return {
     proxies: trustedProxies(values.TRUSTED_PROXIES, faults),
     routes: loadRoutes(values, read, faults),
+    keys: identityKeys(values.IDENTITY_KEY, read, faults),
   };
 }
 

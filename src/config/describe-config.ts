@@ -7,6 +7,8 @@ export function describeConfig(config: Config): Record<string, unknown> {
   return {
     ...plain,
     jwtSecret: '***',
+    identityKeys: config.identityKeys.map((key) => key.asymmetricKeyType),
+    apiKeyExchangeSecret: config.apiKeyExchangeSecret === null ? null : '***',
     gatewaySecrets: config.gatewaySecrets.map(() => '***'),
     redisUrl: mask(config.redisUrl),
     auditRedisUrl: mask(config.auditRedisUrl),
@@ -15,5 +17,6 @@ export function describeConfig(config: Config): Record<string, unknown> {
     routes: config.routes.map(
       ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
     ),
+    accountRoutes: config.accountRoutes.map(({ prefix }) => prefix),
   };
 }

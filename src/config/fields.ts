@@ -38,6 +38,16 @@ export function seconds(min: number, max: number, fallback: number) {
 /** Any non-empty text; null where the variable is unset. */
 export const text = z.preprocess(unsetIfEmpty, z.string().nullable().default(null));
 
+/** Text that is sent as a header; null where the variable is unset. */
+export const headerValue = z.preprocess(
+  unsetIfEmpty,
+  z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'expected printable characters without spaces')
+    .nullable()
+    .default(null),
+);
+
 /** Text with a default. */
 export function textOr(fallback: string) {
   return z.preprocess(unsetIfEmpty, z.string().default(fallback));

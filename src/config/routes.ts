@@ -42,6 +42,8 @@ export interface Route {
   readonly allowEncodedSlash: boolean;
   /** Services of the platform that may call without a user, by the name in their service token (contract §7). */
   readonly services: readonly string[];
+  /** Whether the service gets a signed statement of who is calling, `X-Identity-Assertion`. */
+  readonly identityAssertion: boolean;
 }
 
 const SEGMENT = '[A-Za-z0-9._~-]+';
@@ -108,6 +110,7 @@ const routeField = (folder: string) =>
       services: z
         .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
         .default([]),
+      identityAssertion: z.boolean('expected true or false').default(false),
     })
     .readonly();
 
@@ -182,6 +185,7 @@ export function parseRoutesFile(
         tls: row.tls ?? null,
         allowEncodedSlash: row.allowEncodedSlash,
         services: row.services,
+        identityAssertion: row.identityAssertion,
       }),
   );
   return { routes, faults: [] };
@@ -203,6 +207,43 @@ const RAG_TIMEOUT = 300_000;
 /** Where TES takes jobs: the platform's own form and GA4GH's. */
 const TES_SUBMISSIONS = ['/api/runs/submit', '/v1/tasks', '/ga4gh/tes/v1/tasks'];
 
+/** What is the same for all rows that ask for nothing special. */
+function plainRow(
+  row: Pick<Route, 'service' | 'prefix' | 'legacyPrefix' | 'targets'> & RouteDefaults,
+): Route {
+  return {
+    ...row,
+    acceptsLegacyPrefix: false,
+    permission: null,
+    compute: false,
+    submissions: [],
+    healthCheck: null,
+    tls: null,
+    allowEncodedSlash: false,
+    services: [],
+    identityAssertion: false,
+  };
+}
+
+/**
+ * IAM's public paths (contract §9), which need no token: `legacyPrefix` is where they are at IAM. It knows
+ * the old license server's paths without `/api`.
+ */
+export function accountRoutes(iamUrl: string, defaults: RouteDefaults): readonly Route[] {
+  const places: [prefix: string, atIam: string][] = [
+    ['/auth', '/auth'],
+    ['/_svc/auth', ''],
+    ['/license', '/license'],
+    ['/api/license', '/license'],
+    ['/roles', '/roles'],
+    ['/users', '/users'],
+    ['/orgs', '/orgs'],
+  ];
+  return places.map(([prefix, legacyPrefix]) =>
+    Object.freeze(plainRow({ service: 'iam', prefix, legacyPrefix, targets: [iamUrl], ...defaults })),
+  );
+}
+
 /** The platform's own table (contract §1). */
 export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults): readonly Route[] {
   const row = (
@@ -213,19 +254,16 @@ export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults):
     special: Partial<Route> = {},
   ): Route =>
     Object.freeze({
-      service,
-      prefix: `/api/${publicName}`,
-      legacyPrefix: `/${service}`,
+      ...plainRow({
+        service,
+        prefix: `/api/${publicName}`,
+        legacyPrefix: `/${service}`,
+        targets: targets[service],
+        ...defaults,
+      }),
       acceptsLegacyPrefix: true,
-      targets: targets[service],
       permission,
       compute,
-      submissions: [],
-      ...defaults,
-      healthCheck: null,
-      tls: null,
-      allowEncodedSlash: false,
-      services: [],
       ...special,
     });
   return [

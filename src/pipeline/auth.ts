@@ -1,8 +1,10 @@
 import type { Entry, TwoTierCache } from '../cache/two-tier-cache.ts';
 import { readAccessToken } from '../platform/access-token.ts';
+import { isApiKey } from '../platform/api-keys.ts';
 import { MAX_TOKEN_LENGTH } from '../platform/compact-jws.ts';
 import { Identity } from '../platform/identity.ts';
 import { type ServiceCaller, type ServiceCallers, serviceIdentity } from '../platform/service-callers.ts';
+import type { ApiKeyAuth } from './api-key-auth.ts';
 import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
 import type { Stage } from './stage.ts';
@@ -18,6 +20,7 @@ export class Auth implements Stage {
   readonly #authorities: Authorities;
   readonly #serviceAccounts: boolean;
   readonly #callers: ServiceCallers;
+  readonly #apiKeys: ApiKeyAuth;
   readonly #cookie: AuthCookie | null;
 
   /**
@@ -29,12 +32,14 @@ export class Auth implements Stage {
     authorities: Authorities;
     serviceAccounts: boolean;
     callers: ServiceCallers;
+    apiKeys: ApiKeyAuth;
     cookie: AuthCookie | null;
   }) {
     this.#cache = parts.cache;
     this.#authorities = parts.authorities;
     this.#serviceAccounts = parts.serviceAccounts;
     this.#callers = parts.callers;
+    this.#apiKeys = parts.apiKeys;
     this.#cookie = parts.cookie;
   }
 
@@ -54,6 +59,10 @@ export class Auth implements Stage {
       return caller !== null && token === refusals.missingToken ? concludeAlone(exchange, caller) : token;
     }
     // Runs before any await: the hit path must stay synchronous.
+    if (isApiKey(token)) {
+      const known = this.#apiKeys.peek(token, exchange.startedAt);
+      return known === undefined ? this.#find(exchange, token) : conclude(exchange, known);
+    }
     const known = this.#cache.peek(token, exchange.startedAt);
     if (known === undefined) return this.#find(exchange, token);
     if (exchange.startedAt >= known.refreshAt) this.#refresh(token, known);
@@ -62,6 +71,7 @@ export class Auth implements Stage {
 
   /** Whether a credential may be acted on without asking anybody. */
   knows(credential: string, now: number): boolean {
+    if (isApiKey(credential)) return this.#apiKeys.knows(credential, now);
     return this.#cache.has(credential, now) || this.#isService(credential, now);
   }
 
@@ -71,7 +81,8 @@ export class Auth implements Stage {
       if (this.#isService(credential, Date.now())) return 'good';
       const result = await this.#learn(credential);
       if (result instanceof Identity) return 'good';
-      return result === refusals.iamUnavailable ? 'unknown' : 'refused';
+      const uncertain = result === refusals.iamUnavailable || result === refusals.apiKeyUnavailable;
+      return uncertain ? 'unknown' : 'refused';
     } catch {
       return 'unknown'; // revoked again while asking: the caller asks once more
     }
@@ -82,6 +93,7 @@ export class Auth implements Stage {
   }
 
   async #learn(token: string): Promise<AuthResult> {
+    if (isApiKey(token)) return this.#apiKeys.find(token);
     const question = this.#question(token);
     // Not worth a cache entry: finding it out again is as cheap as looking it up.
     return question === null ? refusals.invalidToken : this.#cache.find(token, question);

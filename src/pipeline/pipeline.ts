@@ -4,8 +4,8 @@ import type { UpstreamFault } from '../upstream/call.ts';
 import type { Forwarder } from '../upstream/forwarder.ts';
 import type { Peer } from '../upstream/peer.ts';
 import { RequestHead } from '../upstream/request-head.ts';
-import { parseTarget } from '../upstream/request-target.ts';
-import type { RouteTable } from '../upstream/route-table.ts';
+import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
+import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
@@ -35,9 +35,12 @@ export interface ExchangeObserver {
 export class Pipeline implements ExchangeOwner {
   readonly #service: Plan;
   readonly #verify: Plan;
+  /** IAM's public paths; null: they are somebody else's business. */
+  readonly #accounts: { readonly plan: Plan; readonly routes: RouteTable } | null;
   readonly #unknown: Plan;
   readonly #health: Plan;
   readonly #version: Plan;
+  readonly #keys: Plan;
   readonly #routes: RouteTable;
   readonly #audit: Audit;
   readonly #observer: ExchangeObserver;
@@ -52,18 +55,35 @@ export class Pipeline implements ExchangeOwner {
     hpc: Stage;
     audit: Audit;
     routes: RouteTable;
+    /** Null: `AUTH_PROXY` is off. */
+    accounts: { readonly limit: Stage; readonly routes: RouteTable } | null;
     forwarder: Forwarder;
     upstreamHeaders: UpstreamHeaders;
+    /** The gateway's public keys, as a JSON Web Key Set. */
+    jwks: string;
     observer: ExchangeObserver;
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
     const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
+    const forward = (exchange: Exchange) => {
+      if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
+      exchange.upstream = forwarder.forward(exchange);
+    };
     this.#service = {
       stages: [trace, auth, bodyLimit, policy, hpc, audit, new Confirm(auth)],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
-        if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
-        exchange.upstream = forwarder.forward(exchange);
+        forward(exchange);
+      },
+    };
+    this.#accounts = parts.accounts && {
+      routes: parts.accounts.routes,
+      plan: {
+        stages: [trace, parts.accounts.limit, audit],
+        conclude: (exchange) => {
+          upstreamHeaders.completeForIam(exchange);
+          forward(exchange);
+        },
       },
     };
     this.#verify = {
@@ -76,6 +96,8 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#health = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, OK) };
     this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
+    const keys: Answer = { body: parts.jwks, headers: [] };
+    this.#keys = { stages: [trace, audit], conclude: (exchange) => this.#answerOwn(exchange, keys) };
     const pipeline = this;
     this.#onResponseClose = function onResponseClose() {
       if (this.exchange !== null) pipeline.#finish(this.exchange);
@@ -146,7 +168,8 @@ export class Pipeline implements ExchangeOwner {
     if (target === null) return this.#refusing(targetFault(exchange.request.url ?? ''));
     exchange.target = target;
     const match = this.#routes.find(target.path);
-    if (match === null) {
+    if (match !== null) return this.#planForRoute(exchange, target, match, this.#service);
+    if (!target.encodedSlash) {
       switch (target.path as string) {
         case '/health':
           return this.#health;
@@ -154,19 +177,31 @@ export class Pipeline implements ExchangeOwner {
           return this.#version;
         case '/auth/verify':
           return this.#verify;
-        default:
-          return target.encodedSlash ? this.#refusing(refusals.badRequest('ambiguous_path')) : this.#unknown;
+        case '/.well-known/jwks.json':
+          return this.#keys;
       }
     }
-    const { route, prefixLength } = match;
+    const account = this.#accounts?.routes.find(target.path) ?? null;
+    if (this.#accounts !== null && account !== null)
+      return this.#planForRoute(exchange, target, account, this.#accounts.plan);
+    return target.encodedSlash ? this.#refusing(refusals.badRequest('ambiguous_path')) : this.#unknown;
+  }
+
+  #planForRoute(
+    exchange: Exchange,
+    target: RequestTarget,
+    { route, prefixLength }: RouteMatch,
+    plan: Plan,
+  ): Plan {
     if (target.encodedSlash && !route.allowEncodedSlash)
       return this.#refusing(refusals.badRequest('ambiguous_path'));
     const rest = target.path.slice(prefixLength);
     exchange.routeOrNull = route;
     exchange.resource = route.legacyPrefix + rest;
-    const path = rest === '' ? '/' : rest;
+    // IAM's paths are its own: their old form is where they are there.
+    const path = (plan === this.#service ? rest : exchange.resource) || '/';
     exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
-    return this.#service;
+    return plan;
   }
 
   /** A plan that ends in a refusal before any stage decides. Not on the hot path. */

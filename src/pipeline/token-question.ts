@@ -17,6 +17,12 @@ export interface Authorities {
   readonly blacklist: Blacklist;
 }
 
+/** The API key a token was exchanged for. */
+interface KeyOrigin {
+  readonly keyId: string;
+  readonly apiKey: string;
+}
+
 /** Whoever could not be asked may answer next time. */
 const UNCERTAIN: Learnt<AuthResult> = { value: refusals.iamUnavailable, validUntil: 0, refused: true };
 /** A no for now: IAM withdrew the key, or it is a new one that must not be asked for so soon again. */
@@ -35,14 +41,17 @@ export class TokenQuestion implements Question<AuthResult> {
   readonly keys: HolderKeys;
   readonly #token: AccessToken;
   readonly #authorities: Authorities;
+  readonly #origin: KeyOrigin | null;
 
-  constructor(token: AccessToken, authorities: Authorities) {
+  /** @param origin the API key the token was exchanged for; null: the caller presented the token itself */
+  constructor(token: AccessToken, authorities: Authorities, origin: KeyOrigin | null = null) {
     const { owner } = token;
     this.#token = token;
+    this.#origin = origin;
     this.#authorities = authorities;
     this.holder = 'subject' in owner ? `user:${owner.subject}` : `client:${owner.account.clientId}`;
     this.jti = token.jti;
-    this.digest = tokenDigest(token.text);
+    this.digest = tokenDigest(origin === null ? token.text : `${origin.keyId} ${token.text}`);
     this.keys = new HolderKeys(this.holder);
   }
 
@@ -72,7 +81,7 @@ export class TokenQuestion implements Question<AuthResult> {
   decode(content: string): AuthResult | null {
     try {
       // The record's seal was right, so this process or a sibling wrote it from the same type.
-      return Identity.establish(JSON.parse(content) as IdentityFacts, this.#token.text);
+      return this.#identity(JSON.parse(content) as IdentityFacts);
     } catch {
       return null;
     }
@@ -82,7 +91,12 @@ export class TokenQuestion implements Question<AuthResult> {
     const answer = await this.#authorities.iam.validate(this.#token.text);
     if ('fault' in answer) return UNCERTAIN;
     if ('refused' in answer) return INVALID;
-    return this.#established({ ...answer.account, clientId: null, tokenType: 'user' });
+    return this.#established({
+      ...answer.account,
+      ...(this.#origin === null
+        ? { clientId: null, tokenType: 'user' }
+        : { clientId: `api_key:${this.#origin.keyId}`, tokenType: 'api_key' }),
+    });
   }
 
   /** IAM has no answer about service accounts; without the blacklist nobody knows, and that is a no. */
@@ -106,11 +120,11 @@ export class TokenQuestion implements Question<AuthResult> {
   }
 
   #established(facts: Omit<IdentityFacts, 'jti' | 'expiresAt'>): Learnt<AuthResult> {
-    const { jti, expiresAt, text } = this.#token;
-    return {
-      value: Identity.establish({ ...facts, jti, expiresAt }, text),
-      validUntil: expiresAt,
-      refused: false,
-    };
+    const { jti, expiresAt } = this.#token;
+    return { value: this.#identity({ ...facts, jti, expiresAt }), validUntil: expiresAt, refused: false };
+  }
+
+  #identity(facts: IdentityFacts): Identity {
+    return Identity.establish(facts, this.#token.text, this.#origin?.apiKey);
   }
 }

@@ -1,5 +1,5 @@
 /** The stages of the pipeline, in their order; `request` is what precedes them: a sound request line. */
-export type StageName = 'request' | 'trace' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
+export type StageName = 'request' | 'trace' | 'limit' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
 
 /** A stage's yes. Anything else, an exception included, is a no. */
 export const ALLOW = Symbol('allow');
@@ -36,9 +36,12 @@ export const refusals = {
     wwwAuthenticate: 'Bearer',
   }),
 
-  invalidToken: invalidToken(null),
-  iamUnavailable: invalidToken('iam_unavailable'),
-  invalidServiceToken: invalidToken('invalid_service_token'),
+  invalidToken: unauthenticated('invalid token', null),
+  iamUnavailable: unauthenticated('invalid token', 'iam_unavailable'),
+  invalidServiceToken: unauthenticated('invalid token', 'invalid_service_token'),
+
+  invalidApiKey: unauthenticated('invalid api key', null),
+  apiKeyUnavailable: unauthenticated('invalid api key', 'iam_unavailable'),
 
   /** A service token that is meant for another service. */
   foreignServiceToken: refusal({
@@ -99,19 +102,32 @@ export const refusals = {
     cause: 'body_too_large',
   }),
 
+  /** @param wait milliseconds after which another try may go better */
+  tooManyRequests: (wait: number) =>
+    refusal({
+      stage: 'limit',
+      status: 429,
+      error: 'too many requests',
+      shown: 'rate_limited',
+      cause: 'rate_limited',
+      retryAfter: Math.max(1, Math.ceil(wait / 1000)),
+    }),
+
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
 } as const;
 
-function invalidToken(shown: string | null): Refusal {
+/** A credential that is no good. */
+function unauthenticated(error: 'invalid token' | 'invalid api key', shown: string | null): Refusal {
+  // The platform's readers count by this reason (contract §6), whatever made the credential unusable.
+  const reason = error.replaceAll(' ', '_');
   return refusal({
     stage: 'auth',
     status: 401,
-    error: 'invalid token',
+    error,
     shown,
-    cause: shown ?? 'invalid_token',
-    // The platform's readers count by this reason (contract §6), whatever made the token unusable.
-    reason: 'invalid_token',
+    cause: shown ?? reason,
+    reason,
     wwwAuthenticate: 'Bearer error="invalid_token"',
   });
 }

@@ -22,8 +22,13 @@ const MAX_CONNECTIONS = 256;
 /** Why an engine could not be asked: no answer in time, a connection fault, or an answer that is none. */
 export type EngineFault = 'timeout' | 'unavailable' | 'error';
 
-/** What asking an engine gave: the JSON it answered with status 200, or why there is none. */
-export type EngineAnswer = { readonly body: unknown } | { readonly fault: EngineFault };
+/**
+ * What asking an engine gave: the JSON it answered with status 200, or why there is none, with the status of
+ * an answer that had another one.
+ */
+export type EngineAnswer =
+  | { readonly body: unknown }
+  | { readonly fault: EngineFault; readonly status?: number };
 
 const UNAVAILABLE: EngineAnswer = { fault: 'unavailable' };
 
@@ -146,7 +151,7 @@ export class EngineClient {
       });
       if (response.statusCode !== 200) {
         await response.body.dump({ limit: MAX_ANSWER_BYTES, signal });
-        return { fault: 'error' };
+        return { fault: 'error', status: response.statusCode };
       }
       const chunks: Buffer[] = [];
       let length = 0;

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, randomUUID } from 'node:crypto';
 import { decodeJwt, exportJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { RedisClient } from '../redis/open-redis.ts';
 import { type Address, type Call, fieldsOf, JsonService, type Reply } from './http-service.ts';
@@ -13,6 +13,8 @@ export interface IamOptions extends Address {
   readonly algorithm?: 'HS256' | 'RS256';
   /** Where logouts are announced; null: they are known to IAM alone. */
   readonly redis?: RedisClient | null;
+  /** Who knows it may exchange API keys; nobody without. */
+  readonly apiKeyExchangeSecret?: string;
 }
 
 /** What a token may be given beside the usual claims; undefined removes a claim. */
@@ -32,6 +34,7 @@ export class SandboxIam {
   readonly #secret: Uint8Array;
   readonly #revoked = new Set<string>();
   readonly #suspended = new Set<string>();
+  readonly #apiKeys = new Map<string, { readonly id: number; readonly user: SandboxUser }>();
   #key: SigningKey;
 
   private constructor(service: JsonService, options: IamOptions, key: SigningKey) {
@@ -127,6 +130,19 @@ export class SandboxIam {
     await redis.publish('policy:invalidate', JSON.stringify({ user_id: claims.sub, token: refreshToken }));
   }
 
+  createApiKey(user: SandboxUser): string {
+    const key = `omni_sk_live_${randomBytes(24).toString('base64url')}`;
+    this.#apiKeys.set(key, { id: this.#apiKeys.size + 1, user });
+    return key;
+  }
+
+  /** Revokes a key and announces it, as the platform's IAM does it (contract §3). */
+  async revokeApiKey(key: string): Promise<void> {
+    this.#apiKeys.delete(key);
+    const digest = createHash('sha256').update(key).digest('hex');
+    await this.#options.redis?.publish('policy:invalidate', JSON.stringify({ api_key_hash: digest }));
+  }
+
   async answer(call: Call): Promise<Reply> {
     const body = fieldsOf(call.body);
     switch (`${call.method} ${call.path}`) {
@@ -144,6 +160,8 @@ export class SandboxIam {
         if (typeof call.body !== 'object' || call.body === null)
           return { status: 422, body: { detail: 'not an object' } };
         return { body: await this.#validate(body) };
+      case 'POST /auth/api-keys/exchange':
+        return this.#exchange(String(body.api_key), call.headers['x-api-key-exchange-secret']);
       case 'GET /.well-known/jwks.json':
         return { body: { keys: [this.#key.jwk] } };
       default:
@@ -164,6 +182,30 @@ export class SandboxIam {
     if (user === undefined || claims?.type !== 'refresh')
       return { status: 401, body: { detail: 'Invalid token' } };
     return { body: await this.#session(user) };
+  }
+
+  async #exchange(apiKey: string, secret: unknown): Promise<Reply> {
+    const expected = this.#options.apiKeyExchangeSecret;
+    if (expected === undefined)
+      return { status: 503, body: { detail: 'API key exchange is not configured' } };
+    if (secret !== expected) return { status: 403, body: { detail: 'Forbidden' } };
+    const known = this.#apiKeys.get(apiKey);
+    if (known === undefined || this.#suspended.has(String(known.user.id)))
+      return { status: 401, body: { detail: 'Invalid API key' } };
+    const lifetime = 300;
+    return {
+      body: {
+        access_token: await this.issue(known.user, {
+          auth_method: 'api_key',
+          exp: Math.floor(Date.now() / 1000) + lifetime,
+        }),
+        expires_in: lifetime,
+        api_key_id: known.id,
+        organization_id: known.user.organizationId,
+        user_id: known.user.id,
+        permissions: known.user.permissions,
+      },
+    };
   }
 
   async #session(user: SandboxUser): Promise<object> {

@@ -35,6 +35,7 @@ export interface Platform {
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const jwtSecret = options.jwtSecret ?? randomBytes(32).toString('hex');
   const gatewaySecret = options.gatewaySecret ?? randomBytes(32).toString('hex');
+  const apiKeyExchangeSecret = randomBytes(32).toString('hex');
   const redis = options.redisUrl ? openRedis(options.redisUrl, 'sandbox', REDIS_TIMEOUT) : null;
   redis?.on('error', () => {}); // shows as a logout that fails
   const at = (name: string) => ({ host: options.host ?? '127.0.0.1', port: options.ports?.[name] ?? 0 });
@@ -43,6 +44,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     jwtSecret,
     redis,
     accessLifetime: options.accessLifetime ?? 900,
+    apiKeyExchangeSecret,
   });
   const policy = await startPolicyEngine(at('policy'));
   const hpc = await SandboxHpcEngine.start(at('hpc'));
@@ -56,6 +58,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       REDIS_URL: options.redisUrl ?? '',
       JWT_SECRET: jwtSecret,
       GATEWAY_SECRET: gatewaySecret,
+      API_KEY_EXCHANGE_SECRET: apiKeyExchangeSecret,
       ...Object.fromEntries(
         [...services].map(([key, { url }]) => [`${key.toUpperCase().replace('-', '_')}_URL`, url]),
       ),

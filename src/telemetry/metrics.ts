@@ -43,6 +43,11 @@ export class Metrics {
     'Targets that left the rotation (ejected) or came back (up)',
     ['service', 'target', 'state'],
   );
+  readonly #limited = this.#counter(
+    'gateway_rate_limit_requests_total',
+    'Requests counted for the limit on what guards credentials, by where they were counted',
+    ['store', 'result'],
+  );
   readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
     'result',
   ]);
@@ -91,6 +96,11 @@ export class Metrics {
 
   auditEvents(result: string, count: number): void {
     this.#auditEvents.inc({ result }, count);
+  }
+
+  /** A request was counted for the limit on what guards credentials, in Redis or in this process. */
+  limited(store: 'redis' | 'process', result: 'admitted' | 'refused'): void {
+    this.#limited.inc({ store, result });
   }
 
   /** Registers a gauge whose value is read when scraped. */

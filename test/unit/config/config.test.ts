@@ -147,6 +147,7 @@ describe('ROUTES_FILE', () => {
         tls: null,
         allowEncodedSlash: false,
         services: [],
+        identityAssertion: false,
       },
     ]);
   });
