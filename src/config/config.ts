@@ -18,6 +18,7 @@ import {
   text,
   textOr,
 } from './fields.ts';
+import { type Listening, listeningFields, loadListening } from './listening.ts';
 import { defaultRoutes, parseRoutesFile, type Route } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
 
@@ -61,6 +62,8 @@ const environment = z.object({
   MODEL_REGISTRY_URL: httpUrls('http://model-registry:8095'),
   RAG_URL: httpUrls('http://rag:8096'),
   LIMS_URL: httpUrls('http://lims:7000'),
+
+  ...listeningFields,
 
   REVOCATION_BOUND: seconds(0.1, 60, 3),
   IDENTITY_REFRESH: seconds(1, 3600, 15),
@@ -119,6 +122,7 @@ export interface Config {
   readonly routes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
+  readonly listening: Listening;
   readonly revocationBound: number;
   readonly identityRefresh: number;
   readonly liveGrace: number;
@@ -242,7 +246,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     throw new ConfigError(faults);
   }
   const values = parsed.data;
-  const { proxies, routes } = checkDependentFields(values, faults);
+  const { proxies, routes, listening } = checkDependentFields(values, faults);
   if (faults.length > 0) throw new ConfigError(faults);
 
   const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
@@ -273,6 +277,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     routes,
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
+    listening,
     revocationBound: values.REVOCATION_BOUND,
     identityRefresh: values.IDENTITY_REFRESH,
     liveGrace: values.LIVE_GRACE,
@@ -292,9 +297,13 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 function checkDependentFields(
   values: Environment,
   faults: string[],
-): { proxies: BlockList; routes: readonly Route[] } {
+): { proxies: BlockList; routes: readonly Route[]; listening: Listening } {
   if (values.NODE_ENV === 'production') checkSecrets(values, faults);
-  return { proxies: trustedProxies(values.TRUSTED_PROXIES, faults), routes: loadRoutes(values, faults) };
+  return {
+    proxies: trustedProxies(values.TRUSTED_PROXIES, faults),
+    routes: loadRoutes(values, faults),
+    listening: loadListening(values, faults),
+  };
 }
 
 /** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
@@ -309,6 +318,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
     auditRedisUrl: mask(config.auditRedisUrl),
     trustedProxies: proxies.rules,
     corsOrigins: [...config.corsOrigins],
+    listening: { ...config.listening, tls: config.listening.tls !== null },
     routes: config.routes.map(
       ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,
     ),

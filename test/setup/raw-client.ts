@@ -29,8 +29,9 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const client = new RawClient(connect(port, '127.0.0.1'));
+  /** @param localAddress where to connect from; any address of 127/8 will do */
+  static async connect(port: number, localAddress = '127.0.0.1'): Promise<RawClient> {
+    const client = new RawClient(connect({ port, host: '127.0.0.1', localAddress }));
     await once(client.socket, 'connect');
     return client;
   }
