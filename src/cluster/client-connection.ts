@@ -28,7 +28,7 @@ export class ClientConnection {
   readonly socket: Socket;
   readonly peer: Peer<Exchange>;
   /** Why nothing more can be read; the client is told once all that came before is answered. */
-  fault: Error | null = null;
+  fault: Refusal | null = null;
   readonly #waiting: ReceivedRequest[] = [];
 
   constructor(socket: Socket, proxies: BlockList) {
@@ -41,15 +41,13 @@ export class ClientConnection {
     return this.#waiting.length > 0 || this.fault !== null;
   }
 
-  /** Keeps a pipelined request until those before it are answered. */
-  wait(received: ReceivedRequest): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.socket.destroy();
-      return;
-    }
+  /** Keeps a pipelined request until those before it are answered; false where too many wait. */
+  wait(received: ReceivedRequest): boolean {
+    if (this.#waiting.length >= MAX_WAITING) return false;
     this.#waiting.push(received);
     // Not before: a paused connection does not show that the client has gone.
     if (this.#waiting.length >= ENOUGH_WAITING) this.socket.pause();
+    return true;
   }
 
   /** The request whose turn has come; null where none waits or the connection is ending. */

@@ -1,20 +1,18 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlockList, Server as NetServer, type Socket } from 'node:net';
+import type { Config } from '../config/config.ts';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
-import { answerParserError, isRequestError } from '../pipeline/parser-errors.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
+import { answerUnread, BODY_TIMEOUT, parserFault } from '../pipeline/unread-requests.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
 import { ClientConnection } from './client-connection.ts';
 import { ConnectionDrain } from './connection-drain.ts';
+import { ConnectionLimit } from './connection-limit.ts';
+import { createListener, type Listener } from './listener.ts';
+import { LoadShedding } from './load-shedding.ts';
+import { SlowClients } from './slow-clients.ts';
 
-/** Largest request line and headers together. Bytes. */
-const MAX_HEADER_SIZE = 32_768;
-
-/** A client must have sent its head after so long. Milliseconds. */
-const HEADERS_TIMEOUT = 20_000;
-
-/** An idle connection is kept so long: longer than proxies in front keep theirs. Milliseconds. */
-const KEEP_ALIVE_TIMEOUT = 75_000;
+const NOTHING = () => {};
 
 const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
 
@@ -22,9 +20,15 @@ const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'exp
 const kConnection = Symbol('connection');
 type ClientSocket = Socket & { [kConnection]?: ClientConnection };
 
+/** Answered in any case: they cost nothing, and nginx takes a 503 of the last for a fault (contract §1). */
+const NEVER_SHED = /^\/(?:health|version|auth\/verify)(?:\?|$)/;
+
+/** Why a client's connection ended before its time; `broken`: by a reset or a failed handshake. */
+export type CutReason = 'address_limit' | 'pipeline' | 'slow_answer' | 'slow_body' | 'broken' | 'tunnel';
+
 /** The listening server: turns connections and parsed requests into exchanges of the pipeline. */
 export class GatewayServer {
-  readonly #server: Server<typeof IncomingMessage, typeof GatewayResponse>;
+  readonly #server: Listener;
   readonly #pipeline: Pipeline;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
@@ -33,29 +37,38 @@ export class GatewayServer {
     ({ [kConnection]: connection }: ClientSocket) =>
       connection !== undefined && (connection.peer.exchange !== null || connection.continues),
   );
+  readonly #limit: ConnectionLimit;
+  readonly #shedding: LoadShedding;
+  readonly #slowClients: SlowClients;
+  readonly #onCut: (reason: CutReason) => void;
   /** One listener for all answers that something waits for; only pipelining needs it. */
   readonly #onAnswered: (this: ServerResponse) => void;
   #draining = false;
 
-  constructor(pipeline: Pipeline, options: { trustedProxies: BlockList; streamIdleTimeout: number }) {
+  constructor(
+    pipeline: Pipeline,
+    options: Pick<Config, 'listening' | 'streamIdleTimeout' | 'trustedProxies'>,
+    onCut: (reason: CutReason) => void,
+  ) {
+    const { listening, streamIdleTimeout, trustedProxies } = options;
     this.#pipeline = pipeline;
-    this.#proxies = options.trustedProxies;
-    const server = createServer({
-      ServerResponse: GatewayResponse,
-      maxHeaderSize: MAX_HEADER_SIZE,
-      headersTimeout: HEADERS_TIMEOUT,
-      // An upload may take hours; a stalled one is ended by its idle time.
-      requestTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-      // Answered by the pipeline, with a trace id.
-      requireHostHeader: false,
-      // Never: what it lets through is read differently by every server behind.
-      insecureHTTPParser: false,
-      connectionsCheckingInterval: 5_000,
-    });
+    this.#proxies = trustedProxies;
+    this.#onCut = onCut;
+    this.#limit = new ConnectionLimit(listening.maxConnectionsPerAddress);
+    this.#shedding = new LoadShedding(listening.maxEventLoopLag);
+    this.#slowClients = new SlowClients(
+      {
+        exchanges: pipeline.exchanges,
+        bodyTooSlow: ({ request, peer }) => {
+          onCut('slow_body');
+          answerUnread(BODY_TIMEOUT, request.socket, peer, pipeline);
+        },
+        answerNotTaken: ({ request }) => this.#cut(request.socket, 'slow_answer'),
+      },
+      { body: listening.bodyIdleTimeout, answer: streamIdleTimeout },
+    );
+    const server = createListener(listening);
     this.#server = server;
-    // The parser would pass over what is beyond its own limit; the pipeline refuses such a request.
-    server.maxHeadersCount = 0;
     server.on('connection', (socket) => this.#onConnection(socket));
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
@@ -64,9 +77,7 @@ export class GatewayServer {
     );
     // The casts below: the server listens on nothing but TCP.
     server.on('connect', (request, socket) => this.#onConnect(request, socket as Socket));
-    server.on('clientError', (error, socket) =>
-      this.#onParserError(error, this.#connectionOf(socket as Socket)),
-    );
+    server.on('clientError', (error, socket) => this.#onParserError(error, socket as Socket));
     const gateway = this;
     this.#onAnswered = function onAnswered() {
       gateway.#continue(gateway.#connectionOf(this.req.socket));
@@ -78,7 +89,14 @@ export class GatewayServer {
     return this.#sockets.size;
   }
 
+  /** Share of requests refused at present because the event loop lags, from 0 to 1. */
+  get shedShare(): number {
+    return this.#shedding.share;
+  }
+
   listen(host: string, port: number): Promise<void> {
+    this.#shedding.start();
+    this.#slowClients.start();
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: 4096 }, () => resolve());
@@ -94,18 +112,34 @@ export class GatewayServer {
    * Stops accepting and waits until every exchange has ended; each connection closes with its last answer.
    * Resolves to the number of connections that were cut because `timeout` milliseconds were over.
    */
-  drain(timeout: number): Promise<number> {
+  async drain(timeout: number): Promise<number> {
     this.#draining = true;
     // The base class's close: the HTTP server's would cut idle connections at once, and with them requests
     // that are on their way.
     NetServer.prototype.close.call(this.#server);
-    for (const socket of this.#sockets) this.#closeAfterAnswer(socket);
-    return this.#drain.run(timeout);
+    for (const { request, response } of this.#pipeline.exchanges) {
+      if (!response.headersSent && !this.#connectionOf(request.socket).continues)
+        response.shouldKeepAlive = false;
+    }
+    const cut = await this.#drain.run(timeout);
+    this.#shedding.stop();
+    this.#slowClients.stop();
+    return cut;
   }
 
+  /** A connection as it comes from the network; TLS begins on it later. */
   #onConnection(socket: Socket): void {
+    const { peer } = this.#connectionOf(socket);
+    const giveBack = peer.trusted ? NOTHING : this.#limit.take(peer.address);
+    if (giveBack === null) {
+      this.#cut(socket, 'address_limit');
+      return;
+    }
     this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      giveBack();
+    });
   }
 
   #onRequest(
@@ -118,11 +152,28 @@ export class GatewayServer {
     const { exchange } = connection.peer;
     if (exchange === null) {
       if (this.#draining) response.shouldKeepAlive = false;
-      this.#pipeline.handle(request, response, connection.peer, fault, expectsContinue);
-    } else {
-      if (!connection.continues) exchange.response.once('close', this.#onAnswered);
-      connection.wait({ request, response, expectsContinue, fault });
+      this.#pipeline.handle(
+        request,
+        response,
+        connection.peer,
+        fault ?? this.#shed(request),
+        expectsContinue,
+      );
+      return;
     }
+    if (!connection.continues) exchange.response.once('close', this.#onAnswered);
+    if (!connection.wait({ request, response, expectsContinue, fault }))
+      this.#cut(connection.socket, 'pipeline');
+  }
+
+  #shed(request: IncomingMessage): Refusal | null {
+    if (!this.#shedding.refuses() || NEVER_SHED.test(request.url ?? '')) return null;
+    return refusals.overloaded;
+  }
+
+  #cut(socket: Socket, reason: CutReason): void {
+    if (!socket.destroyed) this.#onCut(reason);
+    socket.destroy();
   }
 
   /** Takes what waited for the answer that is out now. */
@@ -132,25 +183,37 @@ export class GatewayServer {
       const { request, response, expectsContinue, fault } = next;
       if (connection.continues) response.once('close', this.#onAnswered);
       else if (this.#draining) response.shouldKeepAlive = false;
-      this.#pipeline.handle(request, response, connection.peer, fault, expectsContinue);
+      this.#pipeline.handle(
+        request,
+        response,
+        connection.peer,
+        fault ?? this.#shed(request),
+        expectsContinue,
+      );
     } else if (connection.fault !== null) {
-      answerParserError(connection.fault, connection.socket, connection.peer, this.#pipeline);
+      answerUnread(connection.fault, connection.socket, connection.peer, this.#pipeline);
     }
   }
 
-  #onParserError(error: Error, connection: ClientConnection): void {
-    const { socket, peer } = connection;
+  #onParserError(error: Error, socket: Socket): void {
+    const fault = parserFault(error);
+    if (fault === null) {
+      this.#onCut('broken');
+      socket.destroy();
+      return;
+    }
+    const connection = this.#connectionOf(socket);
+    const { peer } = connection;
     if (connection.fault !== null) {
       // The parser fails again with all that follows, and with the end.
       if (socket.readableEnded) socket.destroy();
-    } else if (peer.exchange?.request.complete === true && isRequestError(error)) {
-      // What cannot be read came behind a request that could; that one is still to be answered.
-      if (!connection.continues) peer.exchange.response.once('close', this.#onAnswered);
-      connection.fault = error;
-    } else {
-      connection.fault = error;
-      answerParserError(error, socket, peer, this.#pipeline);
+      return;
     }
+    // What cannot be read may have come behind a request that could; that one is still to be answered.
+    const waits = peer.exchange?.request.complete === true;
+    if (waits && !connection.continues) peer.exchange?.response.once('close', this.#onAnswered);
+    connection.fault = fault;
+    if (!waits) answerUnread(fault, socket, peer, this.#pipeline);
   }
 
   /** `CONNECT` gives a bare socket; the pipeline refuses the method as it does any other. */
@@ -159,7 +222,7 @@ export class GatewayServer {
     socket.on('error', () => socket.destroy());
     const { peer } = this.#connectionOf(socket);
     if (peer.exchange !== null) {
-      socket.destroy(); // whoever asks for a tunnel must wait for the answers before it
+      this.#cut(socket, 'tunnel'); // whoever asks for one must wait for the answers before it
       return;
     }
     const response = new GatewayResponse(request);
@@ -172,12 +235,5 @@ export class GatewayServer {
   #connectionOf(socket: ClientSocket): ClientConnection {
     socket[kConnection] ??= new ClientConnection(socket, this.#proxies);
     return socket[kConnection];
-  }
-
-  #closeAfterAnswer(socket: ClientSocket): void {
-    const connection = socket[kConnection];
-    if (connection === undefined || connection.continues) return;
-    const response = connection.peer.exchange?.response;
-    if (response !== undefined && !response.headersSent) response.shouldKeepAlive = false;
   }
 }

@@ -170,13 +170,18 @@ export class Worker {
       },
       log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
     });
-    const server = new GatewayServer(pipeline, config);
+    const server = new GatewayServer(pipeline, config, (reason) => metrics.connectionCut(reason));
     const live = new LiveConnections(auth, () => pipeline.exchanges, {
       bound: config.revocationBound,
       grace: config.liveGrace,
     });
     knowledge.revocations.onOutdated = () => live.lookSoon();
     metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
+    metrics.gauge(
+      'gateway_load_shed_ratio',
+      'Share of requests refused because the event loop lags',
+      () => server.shedShare,
+    );
     metrics.gauge('gateway_audit_backlog', 'Audit events held in memory', () => trail?.backlog ?? 0);
 
     const worker = new Worker({

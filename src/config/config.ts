@@ -2,10 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import {
   cookieName,
+  type FileReader,
   headerValue,
   httpUrl,
   httpUrls,
@@ -21,6 +22,7 @@ import {
   textOr,
 } from './fields.ts';
 import { identityKeys } from './identity-keys.ts';
+import { type Listening, listeningFields, loadListening } from './listening.ts';
 import { accountRoutes, defaultRoutes, parseRoutesFile, type Route, type RouteDefaults } from './routes.ts';
 import { secretWeakness } from './secrets.ts';
 import { trustedProxies } from './trusted-proxies.ts';
@@ -70,6 +72,8 @@ const environment = z.object({
   MODEL_REGISTRY_URL: httpUrls('http://model-registry:8095'),
   RAG_URL: httpUrls('http://rag:8096'),
   LIMS_URL: httpUrls('http://lims:7000'),
+
+  ...listeningFields,
 
   REVOCATION_BOUND: seconds(0.1, 60, 3),
   IDENTITY_REFRESH: seconds(1, 3600, 15),
@@ -136,6 +140,7 @@ export interface Config {
   readonly accountRoutes: readonly Route[];
   readonly streamIdleTimeout: number;
   readonly dnsRefresh: number;
+  readonly listening: Listening;
   readonly revocationBound: number;
   readonly identityRefresh: number;
   readonly liveGrace: number;
@@ -217,13 +222,11 @@ function loadRoutes(values: Environment, read: FileReader, faults: string[]): re
     faults.push(`ROUTES_FILE: ${values.ROUTES_FILE} cannot be read (${why}), expected a JSON file`);
     return [];
   }
-  const parsed = parseRoutesFile(file, defaults, dirname(values.ROUTES_FILE));
+  const folder = dirname(values.ROUTES_FILE);
+  const parsed = parseRoutesFile(file, defaults, (path) => read(resolve(folder, path)));
   faults.push(...parsed.faults.map((fault) => `ROUTES_FILE: ${fault}`));
   return parsed.routes;
 }
-
-/** Gives the text of a file that a variable names. */
-export type FileReader = (path: string) => string;
 
 /**
  * Parses the environment once into a frozen {@link Config}.
@@ -246,7 +249,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText):
     throw new ConfigError(faults);
   }
   const values = parsed.data;
-  const { proxies, routes, keys } = checkDependentFields(values, read, faults);
+  const { proxies, routes, keys, listening } = checkDependentFields(values, read, faults);
   if (faults.length > 0) throw new ConfigError(faults);
 
   const [signing = '', ...older] = splitSecrets(values.GATEWAY_SECRET ?? '');
@@ -281,6 +284,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText):
     accountRoutes: values.AUTH_PROXY ? accountRoutes(values.IAM_URL, routeDefaults(values)) : [],
     streamIdleTimeout: values.STREAM_IDLE_TIMEOUT,
     dnsRefresh: values.DNS_REFRESH,
+    listening,
     revocationBound: values.REVOCATION_BOUND,
     identityRefresh: values.IDENTITY_REFRESH,
     liveGrace: values.LIVE_GRACE,
@@ -301,12 +305,18 @@ function checkDependentFields(
   values: Environment,
   read: FileReader,
   faults: string[],
-): { proxies: BlockList; routes: readonly Route[]; keys: readonly KeyObject[] } {
+): {
+  proxies: BlockList;
+  routes: readonly Route[];
+  keys: readonly KeyObject[];
+  listening: Listening;
+} {
   if (values.NODE_ENV === 'production') checkSecrets(values, faults);
   return {
     proxies: trustedProxies(values.TRUSTED_PROXIES, faults),
     routes: loadRoutes(values, read, faults),
     keys: identityKeys(values.IDENTITY_KEY, read, faults),
+    listening: loadListening(values, read, faults),
   };
 }
 

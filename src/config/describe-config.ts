@@ -13,6 +13,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
     redisUrl: mask(config.redisUrl),
     auditRedisUrl: mask(config.auditRedisUrl),
     trustedProxies: proxies.rules,
+    listening: { ...config.listening, tls: config.listening.tls !== null },
     corsOrigins: [...config.corsOrigins],
     routes: config.routes.map(
       ({ service, prefix, targets }) => `${prefix}/ → ${service} ${targets.join(',')}`,

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { parseRedisUrl } from '../redis/redis-url.ts';
 
+/** Gives the text of a file that a variable names. */
+export type FileReader = (path: string) => string;
+
 /** An environment variable set to the empty string counts as unset, as Compose files write it. */
 function unsetIfEmpty(value: unknown): unknown {
   return value === '' ? undefined : value;

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import type { FileReader } from './fields.ts';
 
 /** What connections to the targets of a route need of TLS. Contents of the files, in PEM. */
 export interface RouteTls {
@@ -17,10 +16,11 @@ export interface RouteTls {
 const path = z.string('expected a path to a PEM file').min(1, 'expected a path to a PEM file').optional();
 
 /**
- * The `tls` field of a row: paths, relative ones from the routes file's folder. They are read here, so that
- * what is missing or does not fit stops the start.
+ * The `tls` field of a row: paths of files, which are read here, so that what is missing or does not fit stops
+ * the start.
+ * @param read takes relative paths from the routes file's folder
  */
-export function tlsField(folder: string) {
+export function tlsField(read: FileReader) {
   return z
     .strictObject({ ca: path, cert: path, key: path, serverName: z.string().min(1).optional() })
     .refine(({ cert, key }) => (cert === undefined) === (key === undefined), 'expected cert and key together')
@@ -28,7 +28,7 @@ export function tlsField(folder: string) {
       const tls: Record<string, string> = serverName === undefined ? {} : { servername: serverName };
       try {
         for (const [name, file] of Object.entries(files)) {
-          if (file !== undefined) tls[name] = readFileSync(resolve(folder, file), 'utf8');
+          if (file !== undefined) tls[name] = read(file);
         }
         createSecureContext(tls);
       } catch (error) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { httpUrlFault, withoutTrailingSlash } from './fields.ts';
+import { type FileReader, httpUrlFault, withoutTrailingSlash } from './fields.ts';
 import { type RouteTls, tlsField } from './route-tls.ts';
 
 /** How targets are asked whether they are well. */
@@ -78,7 +78,7 @@ const healthCheckField = z
   })
   .transform(({ path, interval }): HealthCheck => ({ path, interval: Math.round(interval * 1000) }));
 
-const routeField = (folder: string) =>
+const routeField = (read: FileReader) =>
   z
     .strictObject({
       service: z.string('expected a name').regex(SERVICE_NAME, SERVICE_NAME_EXPECTED),
@@ -105,7 +105,7 @@ const routeField = (folder: string) =>
         .min(1, 'expected a whole number above 0')
         .optional(),
       healthCheck: healthCheckField.optional(),
-      tls: tlsField(folder).optional(),
+      tls: tlsField(read).optional(),
       allowEncodedSlash: z.boolean('expected true or false').default(false),
       services: z
         .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
@@ -114,9 +114,9 @@ const routeField = (folder: string) =>
     })
     .readonly();
 
-const routesFile = (folder: string) =>
+const routesFile = (read: FileReader) =>
   z
-    .strictObject({ routes: z.array(routeField(folder)).min(1, 'expected at least one route') })
+    .strictObject({ routes: z.array(routeField(read)).min(1, 'expected at least one route') })
     .superRefine(({ routes }, context) => {
       const taken = new Map<string, number>();
       routes.forEach((route, index) => {
@@ -147,12 +147,12 @@ export type RouteDefaults = Pick<Route, 'timeout' | 'maxBody' | 'maxConcurrency'
 
 /**
  * Reads the text of a routes file. Gives the table, or every fault in it, each with its JSON path.
- * @param folder where relative paths in it begin
+ * @param read gives the files it names; takes relative paths from where it lies
  */
 export function parseRoutesFile(
   text: string,
   defaults: RouteDefaults,
-  folder: string,
+  read: FileReader,
 ): { routes: readonly Route[]; faults: readonly string[] } {
   let document: unknown;
   try {
@@ -160,7 +160,7 @@ export function parseRoutesFile(
   } catch (error) {
     return { routes: [], faults: [`$ is not JSON: ${error instanceof Error ? error.message : error}`] };
   }
-  const parsed = routesFile(folder).safeParse(document);
+  const parsed = routesFile(read).safeParse(document);
   if (!parsed.success) {
     return {
       routes: [],

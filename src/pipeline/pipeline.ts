@@ -138,11 +138,11 @@ export class Pipeline implements ExchangeOwner {
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
     this.#exchanges.add(exchange);
-    const unsound = fault ?? faultOf(exchange);
+    const unsound = faultOf(exchange);
     // Whoever sent it may see another end of it than the parser did: the parser stops at a request that asks
     // for another protocol, and passes over what came in the same read.
     if (unsound !== null || head.asksUpgrade) response.shouldKeepAlive = false;
-    const plan = this.#planFor(exchange, unsound);
+    const plan = this.#planFor(exchange, unsound ?? fault);
     exchange.audited = plan !== this.#health && plan !== this.#version;
     this.#advance(exchange, plan, 0);
   }
@@ -156,10 +156,16 @@ export class Pipeline implements ExchangeOwner {
     this.#observer.finished(exchange);
   }
 
-  /** Notes a request that could not even be read; whoever met it has answered it. */
-  unparsed(refusal: Refusal, subject: AuditSubject): void {
+  /** Notes a request whose head could not be read; whoever met it answers it. */
+  unread(refusal: Refusal, subject: AuditSubject): void {
     this.#observer.refused(refusal);
     this.#audit.record(subject);
+  }
+
+  /** Notes that the rest of a request's body will not come; whoever met it answers it. */
+  brokeOff(exchange: Exchange, refusal: Refusal): void {
+    exchange.refusal = refusal;
+    this.#observer.refused(refusal);
   }
 
   #planFor(exchange: Exchange, fault: Refusal | null): Plan {

@@ -28,6 +28,15 @@ export const refusals = {
   badRequest: (cause: string, status = 400, error = 'bad request') =>
     refusal({ stage: 'request', status, error, shown: cause, cause }),
 
+  /** The gateway itself has more to do than it can. */
+  overloaded: refusal({
+    stage: 'request',
+    status: 503,
+    error: 'overloaded',
+    cause: 'overloaded',
+    retryAfter: 1,
+  }),
+
   missingToken: refusal({
     stage: 'auth',
     status: 401,

@@ -48,6 +48,11 @@ export class Metrics {
     'Requests counted for the limit on what guards credentials, by where they were counted',
     ['store', 'result'],
   );
+  readonly #cuts = this.#counter(
+    'gateway_client_connections_cut_total',
+    'Client connections ended by the gateway before their time, by reason',
+    ['reason'],
+  );
   readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
     'result',
   ]);
@@ -92,6 +97,10 @@ export class Metrics {
 
   upstreamMoved(service: string, target: string, state: string): void {
     this.#upstreamMoves.inc({ service, target, state });
+  }
+
+  connectionCut(reason: string): void {
+    this.#cuts.inc({ reason });
   }
 
   auditEvents(result: string, count: number): void {

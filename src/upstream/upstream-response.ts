@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { framingFault, interimFault, mayBeTrailer } from './answer-rules.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
 import { faultOf } from './faults.ts';
 
@@ -81,14 +82,22 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    _controller: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
+    if (this.#over) return;
+    const waited = performance.now() - this.#startedAt;
+    const fault = status < 200 ? interimFault(waited, this.#call.route.timeout) : framingFault(headers);
+    if (fault !== null) {
+      controller.abort(fault);
+      return;
+    }
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
-    if (status < 200 || this.#over) return;
+    if (status < 200) return;
     this.#started = true;
-    this.#call.upstreamMs = performance.now() - this.#startedAt;
+    this.#call.upstreamMs = waited;
+    if (status === 204) delete headers['content-length']; // it must have none (RFC 9110 §8.6)
     const declared = headers['content-length'];
     if (typeof declared === 'string') this.#remaining = Number(declared);
     const type = headers['content-type'];
@@ -122,7 +131,10 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     if (this.#over) return;
     this.#over = true;
     if (this.#client.chunkedEncoding) {
-      for (const name in trailers) this.#client.addTrailers({ [name]: String(trailers[name]) });
+      for (const name in trailers) {
+        if (DROPPED.has(name) || !mayBeTrailer(name)) continue;
+        this.#client.addTrailers({ [name]: String(trailers[name]) });
+      }
     }
     this.#client.end();
     this.#owner.ended();

@@ -29,8 +29,9 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const client = new RawClient(connect(port, '127.0.0.1'));
+  /** @param localAddress where to connect from; any address of 127/8 will do */
+  static async connect(port: number, localAddress = '127.0.0.1'): Promise<RawClient> {
+    const client = new RawClient(connect({ port, host: '127.0.0.1', localAddress }));
     await once(client.socket, 'connect');
     return client;
   }
@@ -51,7 +52,8 @@ export class RawClient {
       if (!status) throw new Error(`no answer: ${JSON.stringify(rest)}`);
       rest = rest.slice(end + 4);
       if (status < 200) continue;
-      const body = this.#head && answers.length === 0 ? { text: '', length: 0 } : bodyOf(head, rest);
+      const bodiless = status === 204 || status === 304 || (this.#head && answers.length === 0);
+      const body = bodiless ? { text: '', length: 0 } : bodyOf(head, rest);
       if (body === null) break;
       answers.push({ status, head, body: body.text });
       rest = rest.slice(body.length);
@@ -89,8 +91,8 @@ function bodyOf(head: string, rest: string): { text: string; length: number } | 
     const size = Number.parseInt(line[1] ?? '', 16);
     at += line[0].length;
     if (size === 0) {
-      const end = rest.indexOf('\r\n', at); // trailers are not used here
-      return end === -1 ? null : { text, length: end + 2 };
+      const end = rest.indexOf('\r\n\r\n', at - 2); // behind the trailers, if there are any
+      return end === -1 ? null : { text, length: end + 4 };
     }
     if (rest.length < at + size + 2) return null;
     text += rest.slice(at, at + size);

@@ -47,6 +47,17 @@ export class RawUpstream {
     return this.#requests;
   }
 
+  /** Whether every connection is closed or between two requests. */
+  get idle(): boolean {
+    return this.connections.every(({ bytes, closed }) => closed || readStrictly(bytes).end === 'complete');
+  }
+
+  /** Forgets what came so far; to be called while {@link idle}. */
+  clear(): void {
+    this.#requests.length = 0;
+    for (const connection of this.connections) Object.assign(connection, { bytes: '', answered: 0 });
+  }
+
   /** Cuts all connections and forgets what they brought. */
   forget(): void {
     for (const socket of this.#sockets) socket.destroy();

@@ -22,8 +22,12 @@ class Incomplete extends Error {}
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** @param bytes one character per byte */
-export function readStrictly(bytes: string): StrictReading {
+/**
+ * @param bytes one character per byte
+ * @param tolerant takes what changes no request's bounds: several spaces in a request line (§3 lets a recipient
+ *   do so), and ends of lines in any form before it (§2.2)
+ */
+export function readStrictly(bytes: string, tolerant = false): StrictReading {
   const requests: StrictRequest[] = [];
   let at = 0;
   try {
@@ -32,7 +36,11 @@ export function readStrictly(bytes: string): StrictReading {
         at += 2; // §2.2: empty lines before the request line
         continue;
       }
-      const reader = new Reader(bytes, at);
+      if (tolerant && /[\r\n]/.test(bytes[at] ?? '')) {
+        at++;
+        continue;
+      }
+      const reader = new Reader(bytes, at, tolerant);
       requests.push(reader.request());
       at = reader.at;
     }
@@ -46,16 +54,18 @@ export function readStrictly(bytes: string): StrictReading {
 
 class Reader {
   readonly #bytes: string;
+  readonly #requestLine: RegExp;
   at: number;
 
-  constructor(bytes: string, at: number) {
+  constructor(bytes: string, at: number, tolerant: boolean) {
     this.#bytes = bytes;
     this.at = at;
+    this.#requestLine = tolerant ? /^(\S+) +(\S+) +HTTP\/1\.([01])$/ : /^(\S+) (\S+) HTTP\/1\.([01])$/;
   }
 
   request(): StrictRequest {
     const line = this.#line();
-    const parts = /^(\S+) (\S+) HTTP\/1\.([01])$/.exec(line);
+    const parts = this.#requestLine.exec(line);
     if (parts === null) throw new Fault('request line');
     const [, method = '', target = '', minor = ''] = parts;
     if (!TOKEN.test(method)) throw new Fault('method');

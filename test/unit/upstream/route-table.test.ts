@@ -50,7 +50,7 @@ test('the longest prefix wins', () => {
       { service: 'inner', prefix: '/a/b/c', target: 'http://inner' },
     ],
   });
-  const table = new RouteTable(parseRoutesFile(file, defaults, '.').routes);
+  const table = new RouteTable(parseRoutesFile(file, defaults, () => '').routes);
   expect(find(table, '/a/b/c/d')).toEqual(['inner', 6]);
   expect(find(table, '/a/b/d')).toEqual(['outer', 2]);
 });

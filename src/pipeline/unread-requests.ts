@@ -14,45 +14,49 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
-/** Whether an error tells of a request that cannot be read, rather than of a connection that broke. */
-export function isRequestError(error: Error): boolean {
-  const code = 'code' in error ? String(error.code) : '';
-  return code.startsWith('HPE_') || code === 'ERR_HTTP_REQUEST_TIMEOUT';
-}
+const faults = {
+  headers: refusals.badRequest('headers_too_large', 431, 'request header fields too large'),
+  chunkExtensions: refusals.badRequest('chunk_extensions_too_large', 413, 'payload too large'),
+  timeout: refusals.badRequest('request_timeout', 408, 'request timeout'),
+  malformed: refusals.badRequest('malformed_request'),
+};
 
-/** What the parser's error means for the client. */
-function refusalOf(error: Error): Refusal {
-  switch ('code' in error ? error.code : undefined) {
+/** A body that does not go on. */
+export const BODY_TIMEOUT = refusals.badRequest('body_timeout', 408, 'request timeout');
+
+/** What the parser's error means for the client; null: the connection broke, not the request. */
+export function parserFault(error: Error): Refusal | null {
+  const code = 'code' in error ? String(error.code) : '';
+  switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return refusals.badRequest('headers_too_large', 431, 'request header fields too large');
+      return faults.headers;
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return refusals.badRequest('chunk_extensions_too_large', 413, 'payload too large');
+      return faults.chunkExtensions;
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return refusals.badRequest('request_timeout', 408, 'request timeout');
+      return faults.timeout;
     default:
-      return refusals.badRequest('malformed_request');
+      return code.startsWith('HPE_') ? faults.malformed : null;
   }
 }
 
 /**
- * Answers what the HTTP parser could not read, then closes the connection: nobody knows where the next
- * request would begin. A request whose body broke off is refused so, unless its answer has begun.
+ * Answers a request that could not be read to its end, then closes the connection: nobody knows where the
+ * next one would begin. Where its head was read and its answer has begun, the connection is cut.
  */
-export function answerParserError(
-  error: Error,
+export function answerUnread(
+  refusal: Refusal,
   socket: Duplex,
   peer: Peer<Exchange>,
   pipeline: Pipeline,
 ): void {
-  const exchange = peer.exchange;
-  if (!isRequestError(error) || !socket.writable || exchange?.response.headersSent === true) {
+  const { exchange } = peer;
+  if (!socket.writable || exchange?.response.headersSent === true) {
     socket.destroy();
     return;
   }
-  const refusal = refusalOf(error);
   const traceId = exchange?.traceId || randomUUID();
-  if (exchange === null) pipeline.unparsed(refusal, new UnparsedRequest(refusal, traceId, peer.address));
-  else exchange.refusal = refusal;
+  if (exchange === null) pipeline.unread(refusal, new UnreadRequest(refusal, traceId, peer.address));
+  else pipeline.brokeOff(exchange, refusal);
   const body = refusalBody(refusal, traceId);
   socket.end(
     `HTTP/1.1 ${refusal.status} ${REASON_PHRASES[refusal.status]}\r\nContent-Type: application/json\r\n` +
@@ -62,7 +66,7 @@ export function answerParserError(
 }
 
 /** What the audit trail learns of a request that could not be read: only where it came from. */
-class UnparsedRequest implements AuditSubject {
+class UnreadRequest implements AuditSubject {
   readonly startedAt = Date.now();
   readonly traceId: string;
   readonly method = '';
