@@ -3,6 +3,7 @@ import { type BlockList, Server as NetServer, type Socket } from 'node:net';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
 import { answerParserError, isRequestError } from '../pipeline/parser-errors.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
+import type { Upgrades } from '../pipeline/upgrades.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
 import { ClientConnection } from './client-connection.ts';
 
@@ -30,14 +31,16 @@ type ClientSocket = Socket & { [kConnection]?: ClientConnection };
 export class GatewayServer {
   readonly #server: Server<typeof IncomingMessage, typeof GatewayResponse>;
   readonly #pipeline: Pipeline;
+  readonly #upgrades: Upgrades;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
   /** One listener for all answers that something waits for; only pipelining needs it. */
   readonly #onAnswered: (this: ServerResponse) => void;
   #draining = false;
 
-  constructor(pipeline: Pipeline, options: { trustedProxies: BlockList; streamIdleTimeout: number }) {
+  constructor(pipeline: Pipeline, upgrades: Upgrades, options: { trustedProxies: BlockList }) {
     this.#pipeline = pipeline;
+    this.#upgrades = upgrades;
     this.#proxies = options.trustedProxies;
     const server = createServer({
       ServerResponse: GatewayResponse,
@@ -51,6 +54,7 @@ export class GatewayServer {
       // Never: what it lets through is read differently by every server behind.
       insecureHTTPParser: false,
       connectionsCheckingInterval: 5_000,
+      shouldUpgradeCallback: (request) => upgrades.mayTake(request, this.#connectionOf(request.socket).peer),
     });
     this.#server = server;
     // The parser would pass over what is beyond its own limit; the pipeline refuses such a request.
@@ -63,6 +67,7 @@ export class GatewayServer {
     );
     // The casts below: the server listens on nothing but TCP.
     server.on('connect', (request, socket) => this.#onConnect(request, socket as Socket));
+    server.on('upgrade', (request, socket, early) => this.#onUpgrade(request, socket as Socket, early));
     server.on('clientError', (error, socket) =>
       this.#onParserError(error, this.#connectionOf(socket as Socket)),
     );
@@ -95,14 +100,19 @@ export class GatewayServer {
     // that are on their way.
     NetServer.prototype.close.call(this.#server);
     for (const socket of this.#sockets) this.#closeAfterAnswer(socket);
-    while (this.#sockets.size > 0 && Date.now() - startedAt < timeout) {
-      if (this.#pipeline.exchanges.size === 0 && Date.now() - startedAt >= Math.min(DRAIN_IDLE, timeout))
-        break;
+    this.#upgrades.drain();
+    while (this.#sockets.size + this.#upgrades.size > 0 && Date.now() - startedAt < timeout) {
+      if (this.#open === 0 && Date.now() - startedAt >= Math.min(DRAIN_IDLE, timeout)) break;
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL));
     }
-    const cut = this.#pipeline.exchanges.size;
+    const cut = this.#open;
     for (const socket of this.#sockets) socket.destroy();
     return cut;
+  }
+
+  /** Exchanges and tunnels that are not over. */
+  get #open(): number {
+    return this.#pipeline.exchanges.size + this.#upgrades.size;
   }
 
   #onConnection(socket: Socket): void {
@@ -169,6 +179,13 @@ export class GatewayServer {
     response.assignSocket(socket);
     response.on('finish', () => socket.end());
     this.#pipeline.handle(request, response, peer);
+  }
+
+  /** The request has no body, so the socket is the connection itself. */
+  #onUpgrade(request: IncomingMessage, socket: Socket, early: Buffer): void {
+    const response = new GatewayResponse(request);
+    const upgrade = this.#upgrades.take(request, response, socket, early);
+    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
   }
 
   #connectionOf(socket: ClientSocket): ClientConnection {

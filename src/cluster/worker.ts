@@ -9,6 +9,8 @@ import { Hpc } from '../pipeline/hpc.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
+import { SocketLimit } from '../pipeline/socket-limit.ts';
+import { Upgrades } from '../pipeline/upgrades.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
 import { EngineClient } from '../platform/engine-client.ts';
 import { HpcEngine } from '../platform/hpc-engine.ts';
@@ -125,12 +127,27 @@ export class Worker {
       callers: new ServiceCallers(config.gatewaySecrets),
       cookie,
     });
+    const live = new LiveConnections(auth, () => pipeline.exchanges, {
+      bound: config.revocationBound,
+      grace: config.liveGrace,
+    });
+    knowledge.revocations.onOutdated = () => live.lookSoon();
+    const audit = new Audit(trail);
+    const routes = new RouteTable(config.routes);
+    const upgrades = new Upgrades({
+      routes,
+      idleTimeout: config.streamIdleTimeout,
+      live,
+      audit,
+      onClosed: (service, end) => metrics.upgradeClosed(service, end),
+    });
     const pipeline = new Pipeline({
       auth,
       policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
-      audit: new Audit(trail),
-      routes: new RouteTable(config.routes),
+      socketLimit: new SocketLimit(config.maxSocketsPerIdentity),
+      audit,
+      routes,
       forwarder,
       upstreamHeaders: new UpstreamHeaders(serviceTokens, cookie),
       observer: {
@@ -145,13 +162,9 @@ export class Worker {
       },
       log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
     });
-    const server = new GatewayServer(pipeline, config);
-    const live = new LiveConnections(auth, () => pipeline.exchanges, {
-      bound: config.revocationBound,
-      grace: config.liveGrace,
-    });
-    knowledge.revocations.onOutdated = () => live.lookSoon();
+    const server = new GatewayServer(pipeline, upgrades, config);
     metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
+    metrics.gauge('gateway_open_upgrades', 'WebSockets and other upgraded connections', () => upgrades.size);
     metrics.gauge('gateway_audit_backlog', 'Audit events held in memory', () => trail?.backlog ?? 0);
 
     const worker = new Worker({

@@ -42,6 +42,8 @@ export interface Route {
   readonly allowEncodedSlash: boolean;
   /** Services of the platform that may call without a user, by the name in their service token (contract §7). */
   readonly services: readonly string[];
+  /** Protocols that requests may leave HTTP for by `Upgrade`, in lower case. */
+  readonly upgrades: readonly string[];
 }
 
 const SEGMENT = '[A-Za-z0-9._~-]+';
@@ -66,6 +68,16 @@ const targetField = z
 
 const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const SERVICE_NAME_EXPECTED = 'expected a name of a-z, 0-9 and -';
+/** HTTP in another version is HTTP all the same, past the pipeline; TLS would hide it. */
+const UPGRADE = /^(?!h2c?$|http\/|http$|tls\/|tls$)[a-z0-9!#$%&'*+.^_`|~-]+(\/[a-z0-9!#$%&'*+.^_`|~-]+)?$/;
+
+const upgradeField = z
+  .string('expected a protocol')
+  .transform((value) => value.toLowerCase())
+  .refine((value) => UPGRADE.test(value), 'expected a protocol such as websocket, not a form of HTTP or TLS');
+
+/** What a route allows that does not say. */
+const UPGRADES: readonly string[] = ['websocket'];
 
 const INTERVAL_EXPECTED = 'expected seconds from 0.1 to 3600';
 
@@ -108,6 +120,7 @@ const routeField = (folder: string) =>
       services: z
         .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
         .default([]),
+      upgrades: z.array(upgradeField).readonly().default(UPGRADES),
     })
     .readonly();
 
@@ -182,6 +195,7 @@ export function parseRoutesFile(
         tls: row.tls ?? null,
         allowEncodedSlash: row.allowEncodedSlash,
         services: row.services,
+        upgrades: row.upgrades,
       }),
   );
   return { routes, faults: [] };
@@ -226,6 +240,7 @@ export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults):
       tls: null,
       allowEncodedSlash: false,
       services: [],
+      upgrades: UPGRADES,
       ...special,
     });
   return [

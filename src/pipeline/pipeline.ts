@@ -6,9 +6,11 @@ import type { Peer } from '../upstream/peer.ts';
 import { RequestHead } from '../upstream/request-head.ts';
 import { parseTarget } from '../upstream/request-target.ts';
 import type { RouteTable } from '../upstream/route-table.ts';
+import { offeredProtocol } from '../upstream/websocket/handshake.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
+import type { ClientUpgrade } from './client-upgrade.ts';
 import { Confirm } from './confirm.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
@@ -34,6 +36,7 @@ export interface ExchangeObserver {
 /** What a request goes through. Reading the constructor is enough to know what the gateway does. */
 export class Pipeline implements ExchangeOwner {
   readonly #service: Plan;
+  readonly #upgrade: Plan;
   readonly #verify: Plan;
   readonly #unknown: Plan;
   readonly #health: Plan;
@@ -50,6 +53,7 @@ export class Pipeline implements ExchangeOwner {
     auth: Stage;
     policy: Stage;
     hpc: Stage;
+    socketLimit: Stage;
     audit: Audit;
     routes: RouteTable;
     forwarder: Forwarder;
@@ -57,14 +61,19 @@ export class Pipeline implements ExchangeOwner {
     observer: ExchangeObserver;
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
-    const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
+    const { auth, policy, hpc, socketLimit, audit, forwarder, upstreamHeaders } = parts;
+    const confirm = new Confirm(auth);
     this.#service = {
-      stages: [trace, auth, bodyLimit, policy, hpc, audit, new Confirm(auth)],
+      stages: [trace, auth, bodyLimit, policy, hpc, audit, confirm],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
         if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
         exchange.upstream = forwarder.forward(exchange);
       },
+    };
+    this.#upgrade = {
+      stages: [trace, auth, bodyLimit, policy, hpc, socketLimit, audit, confirm],
+      conclude: this.#service.conclude,
     };
     this.#verify = {
       stages: [trace, auth, audit],
@@ -108,10 +117,12 @@ export class Pipeline implements ExchangeOwner {
     peer: Peer<Exchange>,
     fault: Refusal | null = null,
     expectsContinue = false,
+    upgrade: ClientUpgrade | null = null,
   ): void {
     const head = new RequestHead(request.rawHeaders);
     const exchange = new Exchange(request, response, head, peer, this);
     exchange.expectsContinue = expectsContinue;
+    exchange.upgrade = upgrade;
     response.exchange = exchange;
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
@@ -166,6 +177,11 @@ export class Pipeline implements ExchangeOwner {
     exchange.resource = route.legacyPrefix + rest;
     const path = rest === '' ? '/' : rest;
     exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
+    if (exchange.upgrade !== null) return this.#upgrade;
+    const { head, method } = exchange;
+    // Of an upgrade with a body nobody can say for sure where the new protocol begins.
+    if (head.upgrade !== '' && head.hasBody && offeredProtocol(head.upgrade, method, route.upgrades) !== null)
+      return this.#refusing(refusals.badRequest('upgrade_with_body'));
     return this.#service;
   }
 

@@ -43,6 +43,11 @@ export class Metrics {
     'Targets that left the rotation (ejected) or came back (up)',
     ['service', 'target', 'state'],
   );
+  readonly #upgradesClosed = this.#counter(
+    'gateway_upgrades_closed_total',
+    'WebSockets and other upgraded connections that are over, by what ended them',
+    ['service', 'end'],
+  );
   readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
     'result',
   ]);
@@ -87,6 +92,10 @@ export class Metrics {
 
   upstreamMoved(service: string, target: string, state: string): void {
     this.#upstreamMoves.inc({ service, target, state });
+  }
+
+  upgradeClosed(service: string, end: string): void {
+    this.#upgradesClosed.inc({ service, end });
   }
 
   auditEvents(result: string, count: number): void {

@@ -77,6 +77,7 @@ export class Forwarder implements Carrier {
           path: target.basePath + call.upstreamPath,
           method: call.method as 'GET', // any token the parser let through; undici's type lists the usual ones
           headers: call.upstreamHeaders,
+          upgrade: call.upgradeProtocol,
           body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
           headersTimeout: call.route.timeout,
           bodyTimeout: this.#streamIdleTimeout,

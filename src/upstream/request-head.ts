@@ -24,6 +24,8 @@ export class RequestHead {
   transferEncodingCount = 0;
   contentTypeCount = 0;
   asksUpgrade = false;
+  /** The protocols asked for; empty also where the header is. */
+  upgrade = '';
 
   /** @param rawHeaders flat list as the parser gives it */
   constructor(rawHeaders: readonly string[]) {
@@ -79,6 +81,7 @@ export class RequestHead {
         break;
       case Rule.Upgrade:
         this.asksUpgrade = true;
+        this.upgrade = joined(this.upgrade, value);
         break;
       case Rule.Via:
         this.via = joined(this.via, value);

@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
 import { faultOf } from './faults.ts';
@@ -80,11 +82,39 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#answering = true;
   }
 
-  onResponseStart(
+  onRequestUpgrade(
     _controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
+    duplex: Duplex,
   ): void {
+    const socket = duplex as Socket; // undici connects by TCP or TLS
+    if (this.#over) {
+      socket.destroy();
+      return;
+    }
+    this.#over = true;
+    this.#call.upstreamMs = performance.now() - this.#startedAt;
+    if (this.#call.upgraded({ headers: this.#answerHeaders(headers), raw: headers, socket })) {
+      this.#owner.answered(status);
+      this.#owner.ended(); // an open tunnel takes no place from requests
+      return;
+    }
+    socket.on('error', () => {}); // of a connection that is given up
+    socket.destroy();
+    this.#owner.failed('protocol', true, true);
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status === 101 && !this.#over) {
+      // Not a switch that anybody asked for, or one without the headers that make it one (RFC 9110 §7.8).
+      controller.abort(Object.assign(new Error('unexpected 101'), { code: 'HPE_UNEXPECTED_SWITCH' }));
+      return;
+    }
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
     if (status < 200 || this.#over) return;
     this.#started = true;

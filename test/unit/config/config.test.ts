@@ -145,6 +145,7 @@ describe('ROUTES_FILE', () => {
         healthCheck: null,
         tls: null,
         allowEncodedSlash: false,
+        upgrades: ['websocket'],
         services: [],
       },
     ]);
