@@ -11,6 +11,9 @@ import type { UpstreamResponse } from './upstream-response.ts';
 /** A target that does not take a connection in this time is passed over. Milliseconds. */
 const CONNECT_TIMEOUT = 5_000;
 
+/** Methods whose requests every server expects to have a body. */
+const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
 /** Told of everything worth counting between gateway and services. */
 export interface UpstreamObserver extends ServiceObserver {
   failed(service: string, kind: UpstreamFault | 'aborted' | 'truncated'): void;
@@ -81,6 +84,8 @@ export class Forwarder implements Carrier {
           body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
           headersTimeout: call.route.timeout,
           bodyTimeout: this.#streamIdleTimeout,
+          // A service that does not expect a body here might take it for its next request: there is none.
+          ...(call.hasBody && !EXPECT_BODY.has(call.method) ? { reset: true } : null),
         },
         response,
       );
