@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { answerUnread, BODY_TIMEOUT, parserFault } from '../pipeline/unread-requests.ts';
+import type { Upgrades } from '../pipeline/upgrades.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
 import { ClientConnection } from './client-connection.ts';
 import { ConnectionDrain } from './connection-drain.ts';
@@ -30,13 +31,12 @@ export type CutReason = 'address_limit' | 'pipeline' | 'slow_answer' | 'slow_bod
 export class GatewayServer {
   readonly #server: Listener;
   readonly #pipeline: Pipeline;
+  readonly #upgrades: Upgrades;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
-  readonly #drain = new ConnectionDrain(
-    this.#sockets,
-    ({ [kConnection]: connection }: ClientSocket) =>
-      connection !== undefined && (connection.peer.exchange !== null || connection.continues),
-  );
+  /** Connections that left HTTP, or may: they end by the rules of what they carry. */
+  readonly #upgraded = new WeakSet<Socket>();
+  readonly #drain = new ConnectionDrain(this.#sockets, (socket) => this.#isBusy(socket));
   readonly #limit: ConnectionLimit;
   readonly #shedding: LoadShedding;
   readonly #slowClients: SlowClients;
@@ -47,11 +47,13 @@ export class GatewayServer {
 
   constructor(
     pipeline: Pipeline,
+    upgrades: Upgrades,
     options: Pick<Config, 'listening' | 'streamIdleTimeout' | 'trustedProxies'>,
     onCut: (reason: CutReason) => void,
   ) {
     const { listening, streamIdleTimeout, trustedProxies } = options;
     this.#pipeline = pipeline;
+    this.#upgrades = upgrades;
     this.#proxies = trustedProxies;
     this.#onCut = onCut;
     this.#limit = new ConnectionLimit(listening.maxConnectionsPerAddress);
@@ -67,7 +69,9 @@ export class GatewayServer {
       },
       { body: listening.bodyIdleTimeout, answer: streamIdleTimeout },
     );
-    const server = createListener(listening);
+    const server = createListener(listening, (request) =>
+      upgrades.mayTake(request, this.#connectionOf(request.socket).peer),
+    );
     this.#server = server;
     server.on('connection', (socket) => this.#onConnection(socket));
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
@@ -77,6 +81,7 @@ export class GatewayServer {
     );
     // The casts below: the server listens on nothing but TCP.
     server.on('connect', (request, socket) => this.#onConnect(request, socket as Socket));
+    server.on('upgrade', (request, socket, early) => this.#onUpgrade(request, socket as Socket, early));
     server.on('clientError', (error, socket) => this.#onParserError(error, socket as Socket));
     const gateway = this;
     this.#onAnswered = function onAnswered() {
@@ -121,6 +126,7 @@ export class GatewayServer {
       if (!response.headersSent && !this.#connectionOf(request.socket).continues)
         response.shouldKeepAlive = false;
     }
+    this.#upgrades.drain();
     const cut = await this.#drain.run(timeout);
     this.#shedding.stop();
     this.#slowClients.stop();
@@ -230,6 +236,20 @@ export class GatewayServer {
     response.assignSocket(socket);
     response.on('finish', () => socket.end());
     this.#pipeline.handle(request, response, peer);
+  }
+
+  /** The request has no body, so the socket is the connection itself. */
+  #onUpgrade(request: IncomingMessage, socket: Socket, early: Buffer): void {
+    this.#upgraded.add(socket);
+    const response = new GatewayResponse(request);
+    const upgrade = this.#upgrades.take(request, response, socket, early);
+    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
+  }
+
+  #isBusy(socket: ClientSocket): boolean {
+    const connection = socket[kConnection];
+    if (connection === undefined) return false;
+    return connection.peer.exchange !== null || connection.continues || this.#upgraded.has(socket);
   }
 
   #connectionOf(socket: ClientSocket): ClientConnection {

@@ -8,8 +8,14 @@ const MAX_HEADER_SIZE = 32_768;
 
 export type Listener = Server<typeof IncomingMessage, typeof GatewayResponse>;
 
-/** Makes the HTTP server, over TLS where there is a certificate; nothing is attached to it yet. */
-export function createListener(listening: Listening): Listener {
+/**
+ * Makes the HTTP server, over TLS where there is a certificate; nothing is attached to it yet.
+ * @param shouldUpgrade whether a request that asks for it leaves HTTP
+ */
+export function createListener(
+  listening: Listening,
+  shouldUpgrade: (request: IncomingMessage) => boolean,
+): Listener {
   const { headersTimeout, keepAliveTimeout, maxRequestsPerConnection, tls } = listening;
   const options = {
     ServerResponse: GatewayResponse,
@@ -23,6 +29,7 @@ export function createListener(listening: Listening): Listener {
     requireHostHeader: false,
     // Never: what it lets through is read differently by every server behind.
     insecureHTTPParser: false,
+    shouldUpgradeCallback: shouldUpgrade,
   };
   const server =
     tls === null

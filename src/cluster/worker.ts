@@ -13,6 +13,8 @@ import { Pipeline } from '../pipeline/pipeline.ts';
 import { Policy } from '../pipeline/policy.ts';
 import { RateLimit } from '../pipeline/rate-limit.ts';
 import { SharedBuckets } from '../pipeline/shared-buckets.ts';
+import { SocketLimit } from '../pipeline/socket-limit.ts';
+import { Upgrades } from '../pipeline/upgrades.ts';
 import { UpstreamHeaders } from '../pipeline/upstream-headers.ts';
 import { ApiKeys } from '../platform/api-keys.ts';
 import { EngineClient } from '../platform/engine-client.ts';
@@ -138,12 +140,27 @@ export class Worker {
       }),
       cookie,
     });
+    const live = new LiveConnections(auth, () => pipeline.exchanges, {
+      bound: config.revocationBound,
+      grace: config.liveGrace,
+    });
+    knowledge.revocations.onOutdated = () => live.lookSoon();
+    const audit = new Audit(trail);
+    const routes = new RouteTable(config.routes);
+    const upgrades = new Upgrades({
+      routes,
+      idleTimeout: config.streamIdleTimeout,
+      live,
+      audit,
+      onClosed: (service, end) => metrics.upgradeClosed(service, end),
+    });
     const pipeline = new Pipeline({
       auth,
       policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
-      audit: new Audit(trail),
-      routes: new RouteTable(config.routes),
+      socketLimit: new SocketLimit(config.maxSocketsPerIdentity),
+      audit,
+      routes,
       accounts:
         config.accountRoutes.length === 0
           ? null
@@ -170,13 +187,9 @@ export class Worker {
       },
       log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
     });
-    const server = new GatewayServer(pipeline, config, (reason) => metrics.connectionCut(reason));
-    const live = new LiveConnections(auth, () => pipeline.exchanges, {
-      bound: config.revocationBound,
-      grace: config.liveGrace,
-    });
-    knowledge.revocations.onOutdated = () => live.lookSoon();
+    const server = new GatewayServer(pipeline, upgrades, config, (reason) => metrics.connectionCut(reason));
     metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
+    metrics.gauge('gateway_open_upgrades', 'WebSockets and other upgraded connections', () => upgrades.size);
     metrics.gauge(
       'gateway_load_shed_ratio',
       'Share of requests refused because the event loop lags',

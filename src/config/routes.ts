@@ -44,6 +44,8 @@ export interface Route {
   readonly services: readonly string[];
   /** Whether the service gets a signed statement of who is calling, `X-Identity-Assertion`. */
   readonly identityAssertion: boolean;
+  /** Protocols that requests may leave HTTP for by `Upgrade`, in lower case. */
+  readonly upgrades: readonly string[];
 }
 
 const SEGMENT = '[A-Za-z0-9._~-]+';
@@ -68,6 +70,16 @@ const targetField = z
 
 const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const SERVICE_NAME_EXPECTED = 'expected a name of a-z, 0-9 and -';
+/** HTTP in another version is HTTP all the same, past the pipeline; TLS would hide it. */
+const UPGRADE = /^(?!h2c?$|http\/|http$|tls\/|tls$)[a-z0-9!#$%&'*+.^_`|~-]+(\/[a-z0-9!#$%&'*+.^_`|~-]+)?$/;
+
+const upgradeField = z
+  .string('expected a protocol')
+  .transform((value) => value.toLowerCase())
+  .refine((value) => UPGRADE.test(value), 'expected a protocol such as websocket, not a form of HTTP or TLS');
+
+/** What a route allows that does not say. */
+const UPGRADES: readonly string[] = ['websocket'];
 
 const INTERVAL_EXPECTED = 'expected seconds from 0.1 to 3600';
 
@@ -111,6 +123,7 @@ const routeField = (read: FileReader) =>
         .array(z.string(SERVICE_NAME_EXPECTED).regex(SERVICE_NAME, SERVICE_NAME_EXPECTED))
         .default([]),
       identityAssertion: z.boolean('expected true or false').default(false),
+      upgrades: z.array(upgradeField).readonly().default(UPGRADES),
     })
     .readonly();
 
@@ -186,6 +199,7 @@ export function parseRoutesFile(
         allowEncodedSlash: row.allowEncodedSlash,
         services: row.services,
         identityAssertion: row.identityAssertion,
+        upgrades: row.upgrades,
       }),
   );
   return { routes, faults: [] };
@@ -222,6 +236,7 @@ function plainRow(
     allowEncodedSlash: false,
     services: [],
     identityAssertion: false,
+    upgrades: [],
   };
 }
 
@@ -264,6 +279,13 @@ export function defaultRoutes(targets: ServiceTargets, defaults: RouteDefaults):
       acceptsLegacyPrefix: true,
       permission,
       compute,
+      submissions: [],
+      ...defaults,
+      healthCheck: null,
+      tls: null,
+      allowEncodedSlash: false,
+      services: [],
+      upgrades: UPGRADES,
       ...special,
     });
   return [

@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditSubject } from '../audit/trail.ts';
 import type { Route } from '../config/routes.ts';
 import type { Identity } from '../platform/identity.ts';
-import type { UpstreamCall, UpstreamFault } from '../upstream/call.ts';
+import type { UpgradeAnswer, UpstreamCall, UpstreamFault } from '../upstream/call.ts';
 import type { Delivery } from '../upstream/delivery.ts';
 import type { Peer } from '../upstream/peer.ts';
 import type { RequestHead } from '../upstream/request-head.ts';
 import type { RequestTarget } from '../upstream/request-target.ts';
+import type { ClientUpgrade } from './client-upgrade.ts';
 import type { EndReason, LiveConnection } from './live-connections.ts';
 import type { Refusal, StageName } from './verdict.ts';
 
@@ -55,6 +56,8 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
 
   /** Whether a stage had to ask somebody, so that time has passed since the caller was authenticated. */
   waited = false;
+  /** Where the client asks to leave HTTP and the route allows it. */
+  upgrade: ClientUpgrade | null = null;
 
   // outcome
   /** Whether the answer is an event stream, which ends with its token. */
@@ -112,6 +115,10 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
     if (!this.closed) this.#owner.end(this, reason);
   }
 
+  upgraded(answer: UpgradeAnswer): boolean {
+    return this.upgrade?.accept(this, answer) === true;
+  }
+
   /** Notes the time a stage took that could not answer at once. Milliseconds. */
   spent(stage: StageName, milliseconds: number): void {
     this.waited = true;
@@ -134,6 +141,10 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
 
   get hasBody(): boolean {
     return this.head.hasBody;
+  }
+
+  get upgradeProtocol(): string | null {
+    return this.upgrade === null ? null : this.upgrade.protocol;
   }
 
   // What the audit trail reads.

@@ -6,9 +6,11 @@ import type { Peer } from '../upstream/peer.ts';
 import { RequestHead } from '../upstream/request-head.ts';
 import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
 import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
+import { offeredProtocol } from '../upstream/websocket/handshake.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
+import type { ClientUpgrade } from './client-upgrade.ts';
 import { Confirm } from './confirm.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
@@ -34,6 +36,7 @@ export interface ExchangeObserver {
 /** What a request goes through. Reading the constructor is enough to know what the gateway does. */
 export class Pipeline implements ExchangeOwner {
   readonly #service: Plan;
+  readonly #upgrade: Plan;
   readonly #verify: Plan;
   /** IAM's public paths; null: they are somebody else's business. */
   readonly #accounts: { readonly plan: Plan; readonly routes: RouteTable } | null;
@@ -53,6 +56,7 @@ export class Pipeline implements ExchangeOwner {
     auth: Stage;
     policy: Stage;
     hpc: Stage;
+    socketLimit: Stage;
     audit: Audit;
     routes: RouteTable;
     /** Null: `AUTH_PROXY` is off. */
@@ -64,13 +68,14 @@ export class Pipeline implements ExchangeOwner {
     observer: ExchangeObserver;
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
-    const { auth, policy, hpc, audit, forwarder, upstreamHeaders } = parts;
+    const { auth, policy, hpc, socketLimit, audit, forwarder, upstreamHeaders } = parts;
     const forward = (exchange: Exchange) => {
       if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
       exchange.upstream = forwarder.forward(exchange);
     };
+    const confirm = new Confirm(auth);
     this.#service = {
-      stages: [trace, auth, bodyLimit, policy, hpc, audit, new Confirm(auth)],
+      stages: [trace, auth, bodyLimit, policy, hpc, audit, confirm],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
         forward(exchange);
@@ -85,6 +90,10 @@ export class Pipeline implements ExchangeOwner {
           forward(exchange);
         },
       },
+    };
+    this.#upgrade = {
+      stages: [trace, auth, bodyLimit, policy, hpc, socketLimit, audit, confirm],
+      conclude: this.#service.conclude,
     };
     this.#verify = {
       stages: [trace, auth, audit],
@@ -130,10 +139,12 @@ export class Pipeline implements ExchangeOwner {
     peer: Peer<Exchange>,
     fault: Refusal | null = null,
     expectsContinue = false,
+    upgrade: ClientUpgrade | null = null,
   ): void {
     const head = new RequestHead(request.rawHeaders);
     const exchange = new Exchange(request, response, head, peer, this);
     exchange.expectsContinue = expectsContinue;
+    exchange.upgrade = upgrade;
     response.exchange = exchange;
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
@@ -141,7 +152,7 @@ export class Pipeline implements ExchangeOwner {
     const unsound = faultOf(exchange);
     // Whoever sent it may see another end of it than the parser did: the parser stops at a request that asks
     // for another protocol, and passes over what came in the same read.
-    if (unsound !== null || head.asksUpgrade) response.shouldKeepAlive = false;
+    if (unsound !== null || head.upgrade !== '') response.shouldKeepAlive = false;
     const plan = this.#planFor(exchange, unsound ?? fault);
     exchange.audited = plan !== this.#health && plan !== this.#version;
     this.#advance(exchange, plan, 0);
@@ -207,7 +218,13 @@ export class Pipeline implements ExchangeOwner {
     // IAM's paths are its own: their old form is where they are there.
     const path = (plan === this.#service ? rest : exchange.resource) || '/';
     exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
-    return plan;
+    if (plan !== this.#service) return plan;
+    if (exchange.upgrade !== null) return this.#upgrade;
+    const { head, method } = exchange;
+    // Of an upgrade with a body nobody can say for sure where the new protocol begins.
+    if (head.upgrade !== '' && head.hasBody && offeredProtocol(head.upgrade, method, route.upgrades) !== null)
+      return this.#refusing(refusals.badRequest('upgrade_with_body'));
+    return this.#service;
   }
 
   /** A plan that ends in a refusal before any stage decides. Not on the hot path. */

@@ -1,5 +1,17 @@
-/** The stages of the pipeline, in their order; `request` is what precedes them: a sound request line. */
-export type StageName = 'request' | 'trace' | 'limit' | 'auth' | 'policy' | 'hpc' | 'audit' | 'forward';
+/**
+ * The stages of the pipeline, in their order; `request` is what precedes them: a sound request line.
+ * `upgrade` is passed only by requests that are to leave HTTP.
+ */
+export type StageName =
+  | 'request'
+  | 'trace'
+  | 'limit'
+  | 'auth'
+  | 'policy'
+  | 'hpc'
+  | 'upgrade'
+  | 'audit'
+  | 'forward';
 
 /** A stage's yes. Anything else, an exception included, is a no. */
 export const ALLOW = Symbol('allow');
@@ -69,6 +81,14 @@ export const refusals = {
 
   quotaExceeded: (reason: string, cause: string) =>
     refusal({ stage: 'hpc', status: 403, error: 'HPC quota exceeded', shown: reason, cause, reason }),
+
+  tooManySockets: refusal({
+    stage: 'upgrade',
+    status: 429,
+    error: 'too many requests',
+    shown: 'too_many_sockets',
+    cause: 'too_many_sockets',
+  }),
 
   badGateway: (cause: string) =>
     refusal({ stage: 'forward', status: 502, error: 'bad gateway', shown: cause, cause }),

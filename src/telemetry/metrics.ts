@@ -53,6 +53,11 @@ export class Metrics {
     'Client connections ended by the gateway before their time, by reason',
     ['reason'],
   );
+  readonly #upgradesClosed = this.#counter(
+    'gateway_upgrades_closed_total',
+    'WebSockets and other upgraded connections that are over, by what ended them',
+    ['service', 'end'],
+  );
   readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
     'result',
   ]);
@@ -101,6 +106,10 @@ export class Metrics {
 
   connectionCut(reason: string): void {
     this.#cuts.inc({ reason });
+  }
+
+  upgradeClosed(service: string, end: string): void {
+    this.#upgradesClosed.inc({ service, end });
   }
 
   auditEvents(result: string, count: number): void {

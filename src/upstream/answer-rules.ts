@@ -23,7 +23,11 @@ export function framingFault(headers: Readonly<Record<string, string | string[] 
   return new TypeError(`unknown transfer coding: ${coding}`);
 }
 
-/** Interim answers may go on for no longer than the final one may take. */
-export function interimFault(waited: number, timeout: number): Error | null {
+/**
+ * What is wrong with an interim answer: a switch to another protocol that nobody asked for, or without the
+ * headers that make it one (RFC 9110 §7.8); or a series that goes on for longer than the final one may take.
+ */
+export function interimFault(status: number, waited: number, timeout: number): Error | null {
+  if (status === 101) return new TypeError('unexpected 101');
   return waited > timeout ? new errors.HeadersTimeoutError() : null;
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Route } from '../config/routes.ts';
 
 /** What a target did wrong. */
@@ -10,6 +11,15 @@ export type TargetFault = 'refused' | 'reset' | 'timeout' | 'protocol';
  * beyond the route's limit (413).
  */
 export type UpstreamFault = TargetFault | 'overloaded' | 'circuit_open' | 'too_large';
+
+/** An upstream's 101: it speaks another protocol from here on. */
+export interface UpgradeAnswer {
+  /** Headers for the client, flat, without those of the hop. */
+  readonly headers: readonly string[];
+  /** Headers as received, names in lower case. */
+  readonly raw: Readonly<Record<string, string | string[] | undefined>>;
+  readonly socket: Socket;
+}
 
 /** One request to be forwarded, as the forwarder sees it. The pipeline's exchange is one. */
 export interface UpstreamCall {
@@ -25,6 +35,8 @@ export interface UpstreamCall {
   readonly hasBody: boolean;
   /** The whole body, where it was already read; null: it is still to come. */
   readonly body: Buffer | null;
+  /** The protocol the upstream is asked to switch to; null: HTTP it stays. */
+  readonly upgradeProtocol: string | null;
   /** Headers the gateway adds to the answer, flat. */
   readonly answerHeaders: readonly string[];
   /** Set when the answer is an event stream. */
@@ -40,4 +52,6 @@ export interface UpstreamCall {
    * @param retryAfter milliseconds after which another try may go better; 0: unknown
    */
   upstreamFailed(fault: UpstreamFault, retryAfter: number): void;
+  /** Takes the upstream's connection over. False: the 101 does not answer what was asked, nothing was taken. */
+  upgraded(answer: UpgradeAnswer): boolean;
 }

@@ -11,6 +11,9 @@ import type { UpstreamResponse } from './upstream-response.ts';
 /** A target that does not take a connection in this time is passed over. Milliseconds. */
 const CONNECT_TIMEOUT = 5_000;
 
+/** Methods whose requests every server expects to have a body. */
+const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
 /** Told of everything worth counting between gateway and services. */
 export interface UpstreamObserver extends ServiceObserver {
   failed(service: string, kind: UpstreamFault | 'aborted' | 'truncated'): void;
@@ -77,9 +80,12 @@ export class Forwarder implements Carrier {
           path: target.basePath + call.upstreamPath,
           method: call.method as 'GET', // any token the parser let through; undici's type lists the usual ones
           headers: call.upstreamHeaders,
+          upgrade: call.upgradeProtocol,
           body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
           headersTimeout: call.route.timeout,
           bodyTimeout: this.#streamIdleTimeout,
+          // A service that does not expect a body here might take it for its next request: there is none.
+          ...(call.hasBody && !EXPECT_BODY.has(call.method) ? { reset: true } : null),
         },
         response,
       );

@@ -23,7 +23,8 @@ export class RequestHead {
   transferEncoding = '';
   transferEncodingCount = 0;
   contentTypeCount = 0;
-  asksUpgrade = false;
+  /** The protocols asked for; empty also where the header is. */
+  upgrade = '';
 
   /** @param rawHeaders flat list as the parser gives it */
   constructor(rawHeaders: readonly string[]) {
@@ -78,7 +79,7 @@ export class RequestHead {
         this.forwardedHost = value;
         break;
       case Rule.Upgrade:
-        this.asksUpgrade = true;
+        this.upgrade = joined(this.upgrade, value);
         break;
       case Rule.Via:
         this.via = joined(this.via, value);

@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { framingFault, interimFault, mayBeTrailer } from './answer-rules.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
@@ -81,6 +83,29 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#answering = true;
   }
 
+  onRequestUpgrade(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    duplex: Duplex,
+  ): void {
+    const socket = duplex as Socket; // undici connects by TCP or TLS
+    if (this.#over) {
+      socket.destroy();
+      return;
+    }
+    this.#over = true;
+    this.#call.upstreamMs = performance.now() - this.#startedAt;
+    if (this.#call.upgraded({ headers: this.#answerHeaders(headers), raw: headers, socket })) {
+      this.#owner.answered(status);
+      this.#owner.ended(); // an open tunnel takes no place from requests
+      return;
+    }
+    socket.on('error', () => {}); // of a connection that is given up
+    socket.destroy();
+    this.#owner.failed('protocol', true, true);
+  }
+
   onResponseStart(
     controller: Dispatcher.DispatchController,
     status: number,
@@ -88,7 +113,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   ): void {
     if (this.#over) return;
     const waited = performance.now() - this.#startedAt;
-    const fault = status < 200 ? interimFault(waited, this.#call.route.timeout) : framingFault(headers);
+    const fault =
+      status < 200 ? interimFault(status, waited, this.#call.route.timeout) : framingFault(headers);
     if (fault !== null) {
       controller.abort(fault);
       return;

@@ -146,6 +146,7 @@ describe('ROUTES_FILE', () => {
         healthCheck: null,
         tls: null,
         allowEncodedSlash: false,
+        upgrades: ['websocket'],
         services: [],
         identityAssertion: false,
       },
