@@ -12,6 +12,7 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   408: 'Request Timeout',
   413: 'Content Too Large',
   431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
 };
 
 /** Whether an error tells of a request that cannot be read, rather than of a connection that broke. */
@@ -51,8 +52,16 @@ export function answerParserError(
   }
   const refusal = refusalOf(error);
   const traceId = exchange?.traceId || randomUUID();
-  if (exchange === null) pipeline.unparsed(refusal, new UnparsedRequest(refusal, traceId, peer.address));
-  else exchange.refusal = refusal;
+  if (exchange === null) {
+    const request = new UnparsedRequest(refusal, traceId, peer.address);
+    pipeline.unparsed(refusal, request, (outcome) => answer(socket, outcome, traceId));
+    return;
+  }
+  exchange.refusal = refusal;
+  exchange.hold(refusal.status, () => answer(socket, refusal, traceId));
+}
+
+function answer(socket: Duplex, refusal: Refusal, traceId: string): void {
   const body = refusalBody(refusal, traceId);
   socket.end(
     `HTTP/1.1 ${refusal.status} ${REASON_PHRASES[refusal.status]}\r\nContent-Type: application/json\r\n` +
@@ -62,7 +71,8 @@ export function answerParserError(
 }
 
 /** What the audit trail learns of a request that could not be read: only where it came from. */
-class UnparsedRequest implements AuditSubject {
+export class UnparsedRequest implements AuditSubject {
+  eventId = '';
   readonly startedAt = Date.now();
   readonly traceId: string;
   readonly method = '';
@@ -75,9 +85,6 @@ class UnparsedRequest implements AuditSubject {
   readonly routeService = null;
   readonly eventType = 'request';
   readonly decision = 'deny';
-  readonly reason: string;
-  readonly stage: string;
-  readonly statusCode: number;
   readonly bytesIn = 0;
   readonly bytesOut = 0;
   readonly latencyMs = 0;
@@ -85,12 +92,27 @@ class UnparsedRequest implements AuditSubject {
   readonly policyMs = -1;
   readonly hpcMs = -1;
   readonly upstreamMs = -1;
+  #refusal: Refusal;
 
   constructor(refusal: Refusal, traceId: string, clientAddress: string) {
     this.traceId = traceId;
     this.clientAddress = clientAddress;
-    this.reason = refusal.reason;
-    this.stage = refusal.stage;
-    this.statusCode = refusal.status;
+    this.#refusal = refusal;
+  }
+
+  /** The refusal turned out to be another one. */
+  refusedWith(refusal: Refusal): this {
+    this.#refusal = refusal;
+    return this;
+  }
+
+  get reason(): string {
+    return this.#refusal.reason;
+  }
+  get stage(): string {
+    return this.#refusal.stage;
+  }
+  get statusCode(): number {
+    return this.#refusal.status;
   }
 }

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { AuditSubject } from '../audit/trail.ts';
 import type { UpstreamFault } from '../upstream/call.ts';
 import type { Forwarder } from '../upstream/forwarder.ts';
 import type { Peer } from '../upstream/peer.ts';
 import { RequestHead } from '../upstream/request-head.ts';
 import { parseTarget } from '../upstream/request-target.ts';
 import type { RouteTable } from '../upstream/route-table.ts';
+import { AnswerGate } from './answer-gate.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
@@ -13,6 +13,7 @@ import { Confirm } from './confirm.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason } from './live-connections.ts';
+import type { UnparsedRequest } from './parser-errors.ts';
 import { faultOf } from './soundness.ts';
 import type { Stage } from './stage.ts';
 import { trace } from './trace.ts';
@@ -68,7 +69,7 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#verify = {
       stages: [trace, auth, audit],
-      conclude: (exchange) => writeAnswer(exchange, verified(exchange)),
+      conclude: (exchange) => exchange.hold(200, () => writeAnswer(exchange, verified(exchange))),
     };
     this.#unknown = {
       stages: [trace, auth, audit],
@@ -82,9 +83,16 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#routes = parts.routes;
     this.#audit = audit;
+    this.gate =
+      audit.strict === null
+        ? null
+        : new AnswerGate(audit.strict, (exchange, refusal) => this.#refuse(exchange, refusal));
     this.#observer = parts.observer;
     this.#log = parts.log;
   }
+
+  /** Holds answers back until their record is on disk; null: they do not wait. */
+  readonly gate: AnswerGate | null;
 
   /** Requests whose answer is not complete yet. */
   get exchanges(): ReadonlySet<Exchange> {
@@ -134,10 +142,27 @@ export class Pipeline implements ExchangeOwner {
     this.#observer.finished(exchange);
   }
 
-  /** Notes a request that could not even be read; whoever met it has answered it. */
-  unparsed(refusal: Refusal, subject: AuditSubject): void {
+  /** Ends everything under way at once: the process cannot go on. */
+  abandon(): void {
+    for (const exchange of [...this.#exchanges]) this.#finish(exchange);
+  }
+
+  /**
+   * Notes a request that could not even be read.
+   * @param answer answers it, as soon as that may be
+   */
+  unparsed(refusal: Refusal, subject: UnparsedRequest, answer: (refusal: Refusal) => void): void {
     this.#observer.refused(refusal);
-    this.#audit.record(subject);
+    const { strict } = this.#audit;
+    if (strict === null) {
+      answer(refusal);
+      this.#audit.record(subject);
+      return;
+    }
+    subject.eventId = strict.promise(subject, (kept) => {
+      answer(kept ? refusal : refusals.auditUnavailable);
+      this.#audit.record(kept ? subject : subject.refusedWith(refusals.auditUnavailable));
+    });
   }
 
   #planFor(exchange: Exchange, fault: Refusal | null): Plan {
@@ -241,7 +266,9 @@ export class Pipeline implements ExchangeOwner {
   #refuse(exchange: Exchange, refusal: Refusal): void {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
-    writeRefusal(exchange, refusal);
+    // Of a request that is refused for want of a record, none can be waited for.
+    if (this.gate === null || refusal.stage === 'audit') writeRefusal(exchange, refusal);
+    else this.gate.hold(exchange, () => writeRefusal(exchange, refusal));
   }
 }
 

@@ -99,6 +99,20 @@ export const refusals = {
     cause: 'body_too_large',
   }),
 
+  auditUnavailable: refusal({
+    stage: 'audit',
+    status: 503,
+    error: 'audit unavailable',
+    cause: 'audit_unavailable',
+  }),
+  verifyUnaudited: refusal({
+    stage: 'audit',
+    status: 403,
+    error: 'forbidden',
+    shown: 'audit_unavailable',
+    cause: 'audit_unavailable',
+  }),
+
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),
 } as const;

@@ -43,9 +43,6 @@ export class Metrics {
     'Targets that left the rotation (ejected) or came back (up)',
     ['service', 'target', 'state'],
   );
-  readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
-    'result',
-  ]);
 
   readonly #revocations = this.#counter(
     'gateway_revocation_messages_total',
@@ -87,10 +84,6 @@ export class Metrics {
 
   upstreamMoved(service: string, target: string, state: string): void {
     this.#upstreamMoves.inc({ service, target, state });
-  }
-
-  auditEvents(result: string, count: number): void {
-    this.#auditEvents.inc({ result }, count);
   }
 
   /** Registers a gauge whose value is read when scraped. */
