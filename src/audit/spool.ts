@@ -1,115 +1,299 @@
-import {
-  closeSync,
-  fdatasyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Cursor, type Progress } from './cursor.ts';
+import { eventFrame, frame, readFrames, type SignedEvent, signedEvent } from './frame.ts';
+import { isBefore, listSegments, type Position, readPart, segmentPath } from './segments.ts';
+import { type Slot, slotNames } from './slot.ts';
 
-/** A segment is closed at this size and the next one begun. Bytes. */
-const SEGMENT_SIZE = 16_777_216;
+/** A segment is closed at this size and the next one begun, earlier where the spool is small. Bytes. */
+const SEGMENT_SIZE = 8_388_608;
 
-/** One event with its signature. */
-export interface SignedEvent {
-  readonly data: string;
-  readonly sig: string;
+/** How much is read at once. Bytes; more than the longest record. */
+const READ_SIZE = 1_048_576;
+
+export interface SpoolOptions {
+  /** Bytes all spools of the trail may take together. */
+  readonly max: number;
+  /** Acknowledged segments are kept for so many milliseconds, in case the stream loses them. */
+  readonly retention: number;
+  /** Gives the header of a segment that begins: the state of the chain, as JSON. */
+  readonly header: () => string;
 }
 
-const HEAD = '{"sig":"';
-const MIDDLE = '","event":';
-
-/** One line of a segment: JSON that a person can read, from which the signed bytes come back exactly. */
-function lineOf({ data, sig }: SignedEvent): string {
-  return `${HEAD}${sig}${MIDDLE}${data}}\n`;
+/** Events read back. */
+export interface SpooledEvents {
+  readonly events: readonly SignedEvent[];
+  /** Where the next ones begin. */
+  readonly end: Position;
+  readonly damaged: number;
+  /** Whether they were written by a process before this one. */
+  readonly inherited: boolean;
 }
 
-/** Takes a line apart; null where it is torn. */
-function parseLine(line: string): SignedEvent | null {
-  const middle = line.indexOf(MIDDLE);
-  if (!line.startsWith(HEAD) || middle === -1 || !line.endsWith('}}')) return null;
-  return { sig: line.slice(HEAD.length, middle), data: line.slice(middle + MIDDLE.length, -1) };
+interface Segment {
+  readonly number: number;
+  size: number;
+  /** Bytes it began with: the chain's state and promises still to be kept. */
+  readonly startSize: number;
+  /** Epoch milliseconds; 0 before. */
+  acknowledgedAt: number;
 }
 
 /**
- * Append-only files of JSON lines under one folder. Bounded: what does not fit any more is refused, so that
- * the oldest events stay.
+ * The segments of one slot: written at their end, read from where the stream has acknowledged them, removed
+ * once that was long enough ago. Every method may throw what the file system throws.
  */
 export class Spool {
-  readonly #folder: string;
-  readonly #owner: string;
-  readonly #max: number;
-  #size: number;
+  readonly slot: Slot;
+  readonly #options: SpoolOptions;
+  readonly #cursor: Cursor;
+  readonly #segmentSize: number;
+  readonly #firstOwn: number;
+  /** Older segments first; the last is the one being written. */
+  readonly #segments: Segment[] = [];
   #descriptor: number | null = null;
-  #segmentSize = 0;
-  #sequence = 0;
+  #progress: Progress;
+  /** Promises whose events are still to come, by the event's id. */
+  readonly #promises = new Map<string, string>();
+  #others = 0;
+  /** Epoch milliseconds of the last append. */
+  #appendedAt = 0;
 
-  /** @param owner names the segments this process writes @param max bytes of all segments together */
-  constructor(folder: string, owner: string, max: number) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    this.#folder = folder;
-    this.#owner = owner;
-    this.#max = max;
-    this.#size = this.segments().reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  constructor(slot: Slot, options: SpoolOptions) {
+    this.slot = slot;
+    this.#options = options;
+    this.#segmentSize = Math.min(SEGMENT_SIZE, Math.max(65_536, Math.floor(options.max / 16)));
+    const found = listSegments(slot.folder);
+    this.#segments.push(...found.map((segment) => ({ ...segment, startSize: 0, acknowledgedAt: 0 })));
+    const first = found[0]?.number ?? 1;
+    this.#firstOwn = (found.at(-1)?.number ?? 0) + 1;
+    const known = Cursor.read(slot.folder);
+    const start = { segment: first, offset: 0 };
+    this.#progress =
+      known === null || isBefore(known.position, start) ? { position: start, lastId: '' } : known;
+    this.#cursor = new Cursor(slot.folder);
+    this.measureOthers();
   }
 
-  /** Appends events and waits until they are on disk. Gives how many found room. */
-  append(events: readonly SignedEvent[]): number {
-    let lines = '';
-    let taken = 0;
-    let length = 0;
-    for (const event of events) {
-      const line = lineOf(event);
-      const bytes = Buffer.byteLength(line);
-      if (this.#size + length + bytes > this.#max) break;
-      lines += line;
-      length += bytes;
-      taken++;
-    }
-    if (taken === 0) return 0;
+  /** How far the stream has acknowledged. */
+  get progress(): Progress {
+    return this.#progress;
+  }
+
+  /** Where the next record goes. */
+  get end(): Position {
+    const last = this.#segments.at(-1);
+    return last === undefined
+      ? { segment: this.#firstOwn, offset: 0 }
+      : { segment: last.number, offset: last.size };
+  }
+
+  /** Whether something is not acknowledged. */
+  get hasUnsent(): boolean {
+    return isBefore(this.#progress.position, this.end);
+  }
+
+  /** Bytes of all segments of this slot. */
+  get size(): number {
+    return this.#segments.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether `bytes` more find room, once what is only kept for its time is given up. */
+  hasRoom(bytes: number): boolean {
+    const { max } = this.#options;
+    if (this.#others + this.size + bytes <= max) return true;
+    this.measureOthers();
+    while (this.#others + this.size + bytes > max && this.#removeOldest()) {}
+    return this.#others + this.size + bytes <= max;
+  }
+
+  /** Counts what other workers' segments take. */
+  measureOthers(): void {
+    const trail = dirname(this.slot.folder);
+    this.#others = slotNames(trail)
+      .filter((name) => name !== this.slot.name)
+      .flatMap((name) => listSegments(join(trail, name)))
+      .reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /**
+   * Appends framed records as a whole or not at all.
+   * @param sync wait until the disk itself has them
+   */
+  append(frames: string, sync: boolean): void {
     this.#descriptor ??= this.#begin();
-    writeSync(this.#descriptor, lines);
-    fdatasyncSync(this.#descriptor);
-    this.#size += length;
-    this.#segmentSize += length;
-    if (this.#segmentSize >= SEGMENT_SIZE) this.seal();
-    return taken;
+    const last = this.#segments.at(-1);
+    if (last === undefined) throw new Error('a segment has begun');
+    const bytes = Buffer.from(frames, 'latin1');
+    try {
+      // A disk that is nearly full takes a part without complaint; only the next write fails.
+      for (let written = 0; written < bytes.length; ) {
+        written += writeSync(this.#descriptor, bytes, written, bytes.length - written, last.size + written);
+      }
+      if (sync) fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      this.#undo(this.#descriptor, last.size);
+      throw error;
+    }
+    last.size += bytes.length;
+    this.#appendedAt = Date.now();
+    if (last.size >= this.#segmentSize) this.#seal();
   }
 
-  /** Ends the segment being written, so that it can be shipped and removed. */
-  seal(): void {
+  /** Remembers a promise until {@link keep}, so that it outlives the segment it was written to. */
+  promise(eventId: string, record: SignedEvent): void {
+    this.#promises.set(eventId, eventFrame('i', record));
+  }
+
+  /** The promised event itself has come. */
+  keep(eventId: string): void {
+    if (this.#promises.size > 0) this.#promises.delete(eventId);
+  }
+
+  /** Reads events from where the stream has acknowledged; null where there are none. */
+  read(limit: Position): SpooledEvents | null {
+    for (let { segment, offset } = this.#progress.position; ; ) {
+      const { number, size } = this.#segments.find(({ number }) => number >= segment) ?? {
+        number: 0,
+        size: 0,
+      };
+      if (number === 0 || limit.segment < number) return null;
+      if (number > segment) [segment, offset] = [number, 0];
+      const until = limit.segment === number ? Math.min(size, limit.offset) : size;
+      const bytes = readPart(
+        segmentPath(this.slot.folder, number),
+        offset,
+        Math.min(READ_SIZE, until - offset),
+      );
+      const { records, damaged, end } = readFrames(bytes);
+      const events = records
+        .filter(({ kind }) => kind === 'e')
+        .map(({ payload }) => signedEvent(payload))
+        .filter((event) => event !== null);
+      // A record that is cut off by the end of its segment was torn by a crash.
+      const torn = end < bytes.length && offset + bytes.length >= until;
+      offset = torn ? until : offset + end;
+      const inherited = number < this.#firstOwn;
+      if (events.length > 0 || damaged > 0 || torn) {
+        return { events, end: { segment, offset }, damaged: damaged + (torn ? 1 : 0), inherited };
+      }
+      if (offset >= until) {
+        if (limit.segment === number || number === this.#segments.at(-1)?.number) {
+          // Only headers and promises: nothing to wait for.
+          this.#progress = { position: { segment, offset }, lastId: this.#progress.lastId };
+          return null;
+        }
+        segment++;
+        offset = 0;
+      }
+    }
+  }
+
+  /** The stream has everything up to `position`. */
+  acknowledge(position: Position, lastId: string): void {
+    this.#progress = { position, lastId: lastId === '' ? this.#progress.lastId : lastId };
+    this.#cursor.write(this.#progress);
+    const now = Date.now();
+    for (const segment of this.#segments) {
+      if (segment.number >= position.segment) break;
+      if (segment.acknowledgedAt === 0) segment.acknowledgedAt = now;
+    }
+    this.removeExpired();
+  }
+
+  /** The stream has lost what came after `position`: it is to be read again, as far as it is still there. */
+  rewind(position: Position | null): void {
+    const first = { segment: this.#segments[0]?.number ?? this.#firstOwn, offset: 0 };
+    this.#progress = {
+      position: position === null || isBefore(position, first) ? first : position,
+      lastId: '',
+    };
+    for (const segment of this.#segments) segment.acknowledgedAt = 0;
+    this.#cursor.write(this.#progress);
+  }
+
+  /** Removes segments that were acknowledged longer ago than the retention. */
+  removeExpired(): void {
+    const before = Date.now() - this.#options.retention;
+    if (this.#appendedAt < before) this.#startOver();
+    for (;;) {
+      const [oldest] = this.#segments;
+      if (oldest === undefined || oldest.acknowledgedAt === 0 || oldest.acknowledgedAt > before) return;
+      if (!this.#removeOldest()) return;
+    }
+  }
+
+  /** @param forget remove what is acknowledged whatever its age; the state of the chain stays */
+  close(forget: boolean): void {
+    try {
+      if (forget) {
+        this.#startOver();
+        while (this.#removeOldest()) {}
+      }
+    } finally {
+      this.#seal();
+      this.#cursor.close();
+      this.slot.release();
+    }
+  }
+
+  /** Begins a new segment if everything in the last one was acknowledged, so that it can be removed. */
+  #startOver(): void {
+    const last = this.#segments.at(-1);
+    if (this.hasUnsent || last === undefined || last.size === last.startSize) return;
+    this.#seal();
+    this.#descriptor = this.#begin();
+    last.acknowledgedAt = this.#appendedAt;
+    this.#progress = { position: this.end, lastId: this.#progress.lastId };
+    this.#cursor.write(this.#progress);
+  }
+
+  #begin(): number {
+    const number = (this.#segments.at(-1)?.number ?? this.#firstOwn - 1) + 1;
+    const path = segmentPath(this.slot.folder, number);
+    const descriptor = openSync(path, 'w', 0o600);
+    const start = frame('h', this.#options.header()) + [...this.#promises.values()].join('');
+    try {
+      writeWhole(descriptor, start);
+    } catch (error) {
+      closeSync(descriptor);
+      rmSync(path, { force: true });
+      throw error;
+    }
+    this.#segments.push({ number, size: start.length, startSize: start.length, acknowledgedAt: 0 });
+    return descriptor;
+  }
+
+  #seal(): void {
     if (this.#descriptor !== null) closeSync(this.#descriptor);
     this.#descriptor = null;
   }
 
-  /** Names of this owner's segments, oldest first. */
-  segments(): string[] {
-    return readdirSync(this.#folder)
-      .filter((name) => name.startsWith(`${this.#owner}.`) && name.endsWith('.jsonl'))
-      .sort();
+  /** Takes back what was written of a record; where even that fails, nothing follows in this segment. */
+  #undo(descriptor: number, size: number): void {
+    try {
+      ftruncateSync(descriptor, size);
+    } catch {
+      this.#seal();
+      const last = this.#segments.at(-1);
+      if (last !== undefined) last.size = statSync(segmentPath(this.slot.folder, last.number)).size;
+    }
   }
 
-  /** The events of a segment; torn lines are left out and counted. */
-  read(name: string): { events: SignedEvent[]; torn: number } {
-    const lines = readFileSync(join(this.#folder, name), 'utf8').split('\n');
-    if (lines.at(-1) === '') lines.pop();
-    const events = lines.map(parseLine).filter((event) => event !== null);
-    return { events, torn: lines.length - events.length };
+  /** Removes the oldest segment if it was acknowledged and is not being written. */
+  #removeOldest(): boolean {
+    const [oldest] = this.#segments;
+    if (oldest === undefined || this.#segments.length === 1) return false;
+    if (oldest.number >= this.#progress.position.segment) return false;
+    rmSync(segmentPath(this.slot.folder, oldest.number), { force: true });
+    this.#segments.shift();
+    return true;
   }
+}
 
-  remove(name: string): void {
-    const path = join(this.#folder, name);
-    this.#size -= statSync(path).size;
-    rmSync(path);
-  }
-
-  #begin(): number {
-    const sequence = String(this.#sequence++).padStart(6, '0');
-    this.#segmentSize = 0;
-    return openSync(join(this.#folder, `${this.#owner}.${Date.now()}.${sequence}.jsonl`), 'a', 0o600);
+function writeWhole(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text, 'latin1');
+  for (let written = 0; written < bytes.length; ) {
+    written += writeSync(descriptor, bytes, written, bytes.length - written, written);
   }
 }

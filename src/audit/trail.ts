@@ -1,155 +1,261 @@
+import { join } from 'node:path';
 import { Piscina } from 'piscina';
-import { type AuditSubject, eventText } from './event-text.ts';
-import type { ShipResult, ThreadOptions } from './thread.ts';
+import { type AuditSubject, FactsBatch, type PackedFacts } from './facts.ts';
+import { Tally } from './tally.ts';
+import type { ThreadOptions, ThreadReply, ThreadTask } from './thread-options.ts';
 
-export type { AuditSubject } from './event-text.ts';
-
-/** Events are handed over in batches of at most so many: large enough to be cheap, small enough to be quick. */
-const MAX_BATCH = 2048;
+export type { AuditSubject } from './facts.ts';
 
 /** A batch this large does not wait for the flush interval. */
 const EAGER_BATCH = 128;
 
-/** How often spooled events are tried again while nothing else is shipped. Milliseconds. */
-const REPLAY_INTERVAL = 1_000;
+/** How often the thread looks after what waits. Milliseconds. */
+const TICK = 1_000;
 
-export interface AuditOptions extends ThreadOptions {
+/** The same while requests are refused because nothing takes events. Milliseconds. */
+const URGENT_TICK = 100;
+
+/** A loud line in the log at most so often. Milliseconds. */
+const COMPLAINT_INTERVAL = 10_000;
+
+/** A worker that is about to end waits so long for the thread. Milliseconds. */
+const FLUSH_LIMIT = 2_000;
+
+export interface AuditOptions {
+  /** Null: embedded mode, the spool is the trail. */
+  readonly redisUrl: string | null;
+  readonly jwtSecret: string;
+  readonly stateDir: string;
+  readonly strict: boolean;
   /** Milliseconds an event waits for company. */
   readonly flushInterval: number;
   /** Events held in memory at most; beyond that they are dropped and counted. */
-  readonly maxBacklog: number;
+  readonly backlogMax: number;
+  /** Bytes the spools of all workers may take together. */
+  readonly spoolMax: number;
+  /** Milliseconds for which acknowledged events are kept in case the stream loses them. */
+  readonly retention: number;
 }
 
-/** Where the trail reports what becomes of events. */
-export interface AuditReport {
-  events(result: 'accepted' | 'written' | 'spooled' | 'replayed' | 'dropped', count: number): void;
-  log(level: 'warn' | 'error', message: string, fields: object): void;
-}
+/** Where the trail reports what goes wrong. */
+export type AuditLog = (message: string, fields: object) => void;
 
 /**
  * Takes one event per request and gets it to the stream by way of a thread. {@link AuditTrail.record} never
- * throws and never waits; one batch is under way at a time, and what arrives meanwhile makes the next one.
+ * throws and never waits.
  */
 export class AuditTrail {
+  readonly tally = new Tally();
   readonly #options: AuditOptions;
-  readonly #report: AuditReport;
-  readonly #thread: Piscina<readonly string[], ShipResult>;
-  readonly #replayTimer: NodeJS.Timeout;
-  #batch: string[] = [];
-  #timer: NodeJS.Timeout | null = null;
-  #shipping: Promise<void> | null = null;
-  #inFlight = 0;
+  readonly #log: AuditLog;
+  readonly #thread: Piscina<ThreadTask, ThreadReply>;
+  readonly #taken = new Int32Array(new SharedArrayBuffer(4));
+  readonly #batch = new FactsBatch(EAGER_BATCH * 2);
+  #promises: ((kept: boolean) => void)[] = [];
+  #promiseBatches = 0;
+  #flushTimer: NodeJS.Timeout | null = null;
+  #flushesThisTurn = false;
+  #tickTimer: NodeJS.Timeout | null = null;
+  #handedOver = 0;
+  #batches = 0;
   #accepted = 0;
-  #spooled = false;
-  #lastComplaint = 0;
+  #dropped = 0;
+  #reportedDrops = 0;
+  #healthy = true;
+  /** When each message was logged last, in epoch milliseconds. */
+  readonly #complainedAt = new Map<string, number>();
 
-  private constructor(options: AuditOptions, report: AuditReport) {
+  private constructor(options: AuditOptions, log: AuditLog) {
     this.#options = options;
-    this.#report = report;
-    const { redisUrl, jwtSecret, stateDir, worker, spoolMax } = options;
-    const workerData: ThreadOptions = { redisUrl, jwtSecret, stateDir, worker, spoolMax };
+    this.#log = log;
+    const { redisUrl, jwtSecret, stateDir, strict, backlogMax, spoolMax, retention } = options;
+    const workerData: ThreadOptions = {
+      redisUrl,
+      jwtSecret,
+      folder: join(stateDir, 'audit'),
+      strict,
+      backlogMax,
+      spoolMax,
+      retention,
+      tally: this.tally.buffer,
+      taken: this.#taken,
+    };
     this.#thread = new Piscina({
       filename: new URL('./thread.ts', import.meta.url).href,
       minThreads: 1,
       maxThreads: 1,
+      // A batch is on disk before the one before it is with the stream.
+      concurrentTasksPerWorker: 1_000_000,
       idleTimeout: Number.POSITIVE_INFINITY,
       // With atomics the thread blocks between tasks, and its socket and timers with it.
       atomics: 'disabled',
+      recordTiming: false,
       workerData,
     });
-    this.#replayTimer = setInterval(() => this.#tick(), REPLAY_INTERVAL);
-    this.#replayTimer.unref();
   }
 
   /** Starts the thread and waits until it can take events. */
-  static async open(options: AuditOptions, report: AuditReport): Promise<AuditTrail> {
-    const trail = new AuditTrail(options, report);
-    trail.#account(await trail.#thread.run([]));
+  static async open(options: AuditOptions, log: AuditLog): Promise<AuditTrail> {
+    const trail = new AuditTrail(options, log);
+    trail.#note(await trail.#thread.run('open'));
+    trail.#scheduleTick();
     return trail;
   }
 
-  /** Events in memory: waiting or with the thread. */
-  get backlog(): number {
-    return this.#batch.length + this.#inFlight;
+  /** Events in memory on this side: waiting, or with the thread and not yet written down. */
+  get waiting(): number {
+    return this.#batch.count + this.#handedOver;
   }
 
-  /** Takes one event. Beyond `maxBacklog` it is dropped and counted. */
+  /** Events of all requests there were. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** Events lost on this side of the thread. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Strict mode: whether a record would be kept. Async mode: always. */
+  get available(): boolean {
+    return this.#healthy || !this.#options.strict;
+  }
+
+  get strict(): boolean {
+    return this.#options.strict;
+  }
+
+  /** Takes one event. Beyond `backlogMax` it is dropped and counted. */
   record(subject: AuditSubject): void {
-    if (this.backlog >= this.#options.maxBacklog) {
-      this.#report.events('dropped', 1);
-      this.#complain('audit events are dropped: the backlog is full', { backlog: this.backlog });
+    this.#accepted++;
+    if (this.waiting >= this.#options.backlogMax) {
+      this.#dropped++;
       return;
     }
-    this.#accepted++;
-    const waiting = this.#batch.push(eventText(subject));
-    if (waiting >= EAGER_BATCH && this.#shipping === null) this.#ship();
-    else this.#timer ??= setTimeout(() => this.#onTimer(), this.#options.flushInterval);
+    this.#batch.add(subject, false);
+    if (this.#batch.count >= EAGER_BATCH) this.#flush();
+    else this.#flushTimer ??= setTimeout(() => this.#flush(), this.#options.flushInterval);
+  }
+
+  /**
+   * Strict mode: writes down what is known of a request before its answer begins. The event itself follows
+   * with {@link record} under the id that is returned; should the process die before, the promise becomes
+   * the event.
+   * @param settled told whether the record is on disk or, without a disk, in the stream
+   */
+  promise(subject: AuditSubject, settled: (kept: boolean) => void): string {
+    const eventId = this.#batch.add(subject, true);
+    this.#promises.push(settled);
+    // One write for all that finished in this turn of the event loop, and one at a time: what comes while
+    // the disk is at work goes with the next.
+    if (this.#promiseBatches === 0 && !this.#flushesThisTurn) {
+      this.#flushesThisTurn = true;
+      setImmediate(() => {
+        this.#flushesThisTurn = false;
+        this.#flush();
+      });
+    }
+    return eventId;
+  }
+
+  /** Hands over what waits and blocks until it is on disk: for a process that is about to end. */
+  flushSync(): void {
+    this.#flush();
+    const deadline = Date.now() + FLUSH_LIMIT;
+    for (
+      let taken = Atomics.load(this.#taken, 0);
+      taken < this.#batches;
+      taken = Atomics.load(this.#taken, 0)
+    ) {
+      if (Atomics.wait(this.#taken, 0, taken, Math.max(0, deadline - Date.now())) === 'timed-out') return;
+    }
   }
 
   /** Ships or spools everything, then stops the thread. */
   async close(): Promise<void> {
-    clearInterval(this.#replayTimer);
-    while (this.#batch.length > 0 || this.#shipping !== null) {
-      if (this.#shipping === null) this.#ship();
-      await this.#shipping;
+    if (this.#tickTimer !== null) clearTimeout(this.#tickTimer);
+    while (this.waiting > 0 || this.#promises.length > 0) {
+      this.#flush();
+      await new Promise((resolve) => setImmediate(resolve));
     }
-    this.#countAccepted();
+    this.#note(await this.#thread.run('close'));
     await this.#thread.close();
   }
 
-  #onTimer(): void {
-    this.#timer = null;
-    if (this.#shipping === null && this.#batch.length > 0) this.#ship();
+  #flush(): void {
+    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    this.#flushTimer = null;
+    const count = this.#batch.count;
+    if (count === 0) return;
+    const promises = this.#promises;
+    this.#promises = [];
+    this.#handedOver += count;
+    this.#batches++;
+    if (promises.length > 0) this.#promiseBatches++;
+    void this.#handOver(this.#batch.take(), count, promises);
   }
 
-  #tick(): void {
-    if (this.#spooled && this.#shipping === null) this.#ship();
+  async #handOver(
+    packed: PackedFacts,
+    count: number,
+    promises: readonly ((kept: boolean) => void)[],
+  ): Promise<void> {
+    let kept = false;
+    try {
+      // A thread that died is replaced; its events have their ids, so that a repeat is harmless.
+      const reply = await this.#thread.run(packed).catch(() => this.#thread.run(packed));
+      kept = reply.kept;
+      this.#note(reply);
+    } catch (error) {
+      this.#dropped += count - promises.length;
+      this.#complain('audit events are lost: the audit thread failed', { err: error, events: count });
+    }
+    this.#handedOver -= count;
+    if (promises.length === 0) return;
+    this.#promiseBatches--;
+    if (!kept) this.#setHealthy(false);
+    for (const settled of promises) settled(kept);
+    if (this.#promises.length > 0 && this.#promiseBatches === 0) this.#flush();
   }
 
-  #ship(): void {
-    const batch = this.#batch.length <= MAX_BATCH ? this.#batch : this.#batch.slice(0, MAX_BATCH);
-    this.#batch = this.#batch.length <= MAX_BATCH ? [] : this.#batch.slice(MAX_BATCH);
-    this.#inFlight = batch.length;
-    this.#countAccepted();
-    this.#shipping = this.#thread
-      .run(batch)
-      .then(
-        (result) => this.#account(result),
-        (error: unknown) => {
-          this.#report.events('dropped', batch.length);
-          this.#complain('audit events are lost: the audit thread failed', {
-            err: error,
-            events: batch.length,
-          });
-        },
-      )
-      .finally(() => {
-        this.#inFlight = 0;
-        this.#shipping = null;
-        if (this.#batch.length > 0) this.#ship();
-      });
+  #scheduleTick(): void {
+    const tick = async () => {
+      try {
+        this.#note(await this.#thread.run('tick'));
+      } catch (error) {
+        this.#complain('the audit thread failed', { err: error });
+      }
+      this.#scheduleTick();
+    };
+    this.#tickTimer = setTimeout(() => void tick(), this.available ? TICK : URGENT_TICK);
+    this.#tickTimer.unref();
   }
 
-  #account({ written, spooled, replayed, dropped, spoolEmpty, fault }: ShipResult): void {
-    if (written > 0) this.#report.events('written', written);
-    if (spooled > 0) this.#report.events('spooled', spooled);
-    if (replayed > 0) this.#report.events('replayed', replayed);
-    if (dropped > 0) this.#report.events('dropped', dropped);
-    this.#spooled = !spoolEmpty;
-    if (fault !== null) this.#complain('audit events do not reach the stream', { fault, spooled, dropped });
+  #setHealthy(healthy: boolean): void {
+    if (this.#healthy === healthy) return;
+    this.#healthy = healthy;
+    if (healthy || !this.#options.strict || this.#tickTimer === null) return;
+    clearTimeout(this.#tickTimer);
+    this.#scheduleTick();
   }
 
-  /** Counted per batch: one increment of the library's counter costs as much as the event's text. */
-  #countAccepted(): void {
-    if (this.#accepted > 0) this.#report.events('accepted', this.#accepted);
-    this.#accepted = 0;
+  #note({ healthy, diskFault, streamFault }: ThreadReply): void {
+    this.#setHealthy(healthy);
+    const dropped = this.#dropped + this.tally.get('dropped');
+    const fresh = dropped - this.#reportedDrops;
+    if (fresh === 0 && diskFault === null && streamFault === null) return;
+    const message = fresh > 0 ? 'audit events are dropped' : 'audit events wait';
+    if (!this.#complain(message, { dropped: fresh, disk: diskFault, stream: streamFault })) return;
+    this.#reportedDrops = dropped;
   }
 
-  /** Loud, but not more often than every ten seconds. */
-  #complain(message: string, fields: object): void {
+  /** Loud, but for each message not more often than every ten seconds. */
+  #complain(message: string, fields: object): boolean {
     const now = Date.now();
-    if (now - this.#lastComplaint < 10_000) return;
-    this.#lastComplaint = now;
-    this.#report.log('error', message, fields);
+    if (now - (this.#complainedAt.get(message) ?? 0) < COMPLAINT_INTERVAL) return false;
+    this.#complainedAt.set(message, now);
+    this.#log(message, fields);
+    return true;
   }
 }

@@ -26,6 +26,7 @@ import { PolicyEngine } from '../platform/policy-engine.ts';
 import { ServiceCallers } from '../platform/service-callers.ts';
 import { ServiceTokens } from '../platform/service-token.ts';
 import { TokenVerifier } from '../platform/token-verifier.ts';
+import { registerAuditMeters } from '../telemetry/audit-meters.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Forwarder } from '../upstream/forwarder.ts';
@@ -108,16 +109,15 @@ export class Worker {
               redisUrl: config.auditRedisUrl,
               jwtSecret: config.jwtSecret,
               stateDir: config.stateDir,
-              worker: `${name}-${process.pid}`,
+              strict: config.auditMode === 'strict',
               flushInterval: config.auditFlushInterval,
-              maxBacklog: config.auditBacklogMax,
+              backlogMax: config.auditBacklogMax,
               spoolMax: config.auditSpoolMax,
+              retention: config.auditRetention,
             },
-            {
-              events: (result, count) => metrics.auditEvents(result, count),
-              log: (level, message, fields) => log[level](fields, message),
-            },
+            (message, fields) => log.error(fields, message),
           );
+    if (trail !== null) registerAuditMeters(metrics.registry, trail);
     const forwarder = new Forwarder([...config.routes, ...config.accountRoutes], config, {
       failed: (service, kind) => metrics.upstreamFailed(service, kind),
       retried: (service, result) => metrics.upstreamRetried(service, result),
@@ -195,7 +195,6 @@ export class Worker {
       'Share of requests refused because the event loop lags',
       () => server.shedShare,
     );
-    metrics.gauge('gateway_audit_backlog', 'Audit events held in memory', () => trail?.backlog ?? 0);
 
     const worker = new Worker({
       log,
@@ -210,6 +209,13 @@ export class Worker {
         live.close();
         knowledge.close();
       },
+    });
+    // What this process knows is written down before it ends; its successor ships it.
+    process.on('uncaughtException', (error) => {
+      log.fatal({ err: error }, 'worker cannot go on');
+      pipeline.abandon();
+      trail?.flushSync();
+      process.exit(1);
     });
     worker.#listenToPrimary(metrics, config.drainTimeout);
     await server.listen(config.host, config.port);

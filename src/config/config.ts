@@ -85,11 +85,12 @@ const environment = z.object({
   TRUSTED_PROXIES: text,
   CORS_ORIGINS: origins,
 
-  AUDIT_MODE: oneOf(['async', 'off'], 'async'),
+  AUDIT_MODE: oneOf(['async', 'strict', 'off'], 'async'),
   STATE_DIR: textOr('state'),
   AUDIT_FLUSH_INTERVAL: seconds(0.001, 10, 0.02),
   AUDIT_BACKLOG_MAX: integer(128, 10_000_000, 50_000),
   AUDIT_SPOOL_MAX: integer(1_048_576, 1_099_511_627_776, 1_073_741_824),
+  AUDIT_RETENTION: seconds(0, 86_400, 600),
 });
 
 type Environment = z.infer<typeof environment>;
@@ -152,11 +153,12 @@ export interface Config {
   readonly trustedProxies: BlockList;
   /** Origins whose pages may call the gateway from a browser; empty: none, and CORS is not spoken. */
   readonly corsOrigins: ReadonlySet<string>;
-  readonly auditMode: 'async' | 'off';
+  readonly auditMode: 'async' | 'strict' | 'off';
   readonly stateDir: string;
   readonly auditFlushInterval: number;
   readonly auditBacklogMax: number;
   readonly auditSpoolMax: number;
+  readonly auditRetention: number;
 }
 
 /** Thrown by {@link loadConfig}: one line per fault, each naming its variable; no secret in any of them. */
@@ -301,6 +303,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, read: FileReader = readText):
     auditFlushInterval: values.AUDIT_FLUSH_INTERVAL,
     auditBacklogMax: values.AUDIT_BACKLOG_MAX,
     auditSpoolMax: values.AUDIT_SPOOL_MAX,
+    auditRetention: values.AUDIT_RETENTION,
   });
 }
 

@@ -52,14 +52,25 @@ export class ClientUpgrade {
   /** Passes the upstream's 101 on and begins the tunnel. False: it is no answer to what was asked. */
   accept(exchange: Exchange, { headers, raw, socket }: UpgradeAnswer): boolean {
     if (!switchesAsAsked(this.protocol, exchange.request.headers['sec-websocket-key'], raw)) return false;
+    const onClose = () => socket.destroy();
+    socket.on('error', onClose);
+    this.#response.once('close', onClose);
+    exchange.hold(101, () => {
+      this.#response.off('close', onClose);
+      socket.off('error', onClose);
+      this.#open(exchange, headers, socket);
+    });
+    return true;
+  }
+
+  #open(exchange: Exchange, headers: readonly string[], upstream: Socket): void {
     this.#accepted = true;
     this.#response.writeHead(101, [...headers, 'Connection', 'Upgrade', 'Upgrade', this.protocol]);
     this.#response.end();
     this.#socket.off('data', this.#onEarlyData);
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('drain', this.#onDrain);
-    this.#upgrades.open(exchange, this.protocol, this.#socket, socket, this.release, this.#early);
-    return true;
+    this.#upgrades.open(exchange, this.protocol, this.#socket, upstream, this.release, this.#early);
   }
 
   /** The answer is out: the exchange is over, as the HTTP server has it for its own responses. */

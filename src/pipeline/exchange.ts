@@ -7,6 +7,7 @@ import type { Delivery } from '../upstream/delivery.ts';
 import type { Peer } from '../upstream/peer.ts';
 import type { RequestHead } from '../upstream/request-head.ts';
 import type { RequestTarget } from '../upstream/request-target.ts';
+import type { AnswerGate } from './answer-gate.ts';
 import type { ClientUpgrade } from './client-upgrade.ts';
 import type { EndReason, LiveConnection } from './live-connections.ts';
 import type { Refusal, StageName } from './verdict.ts';
@@ -17,6 +18,8 @@ const NO_TARGET = { path: '', query: '', encodedSlash: false } as unknown as Req
 export interface ExchangeOwner {
   upstreamFailed(exchange: Exchange, fault: UpstreamFault, retryAfter: number): void;
   end(exchange: Exchange, reason: EndReason): void;
+  /** Null: answers may begin at once. */
+  readonly gate: AnswerGate | null;
 }
 
 /**
@@ -72,6 +75,13 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   policyMs = -1;
   hpcMs = -1;
   upstreamMs = -1;
+  // AUDIT_MODE=strict: the answer waits until a promise of the event is on disk
+  /** Id of the audit event, once it has been promised. */
+  eventId = '';
+  gate: 'shut' | 'waiting' | 'open' = 'shut';
+  proceed: (() => void) | null = null;
+  /** Status of the answer that waits; 0 before. */
+  #statusToCome = 0;
   /** Whether an audit event is written when the exchange is over. */
   audited = true;
   /** Whether the answer is complete or the connection gone. */
@@ -105,6 +115,16 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
 
   upstreamFailed(fault: UpstreamFault, retryAfter: number): void {
     this.#owner.upstreamFailed(this, fault, retryAfter);
+  }
+
+  get held(): boolean {
+    return this.#owner.gate !== null;
+  }
+
+  hold(status: number, proceed: () => void): void {
+    this.#statusToCome = status;
+    if (this.#owner.gate === null) proceed();
+    else this.#owner.gate.hold(this, proceed);
   }
 
   get graceful(): boolean {
@@ -162,7 +182,8 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   }
   get statusCode(): number {
     // nginx's number for a client that went away before there was an answer.
-    return this.response.headersSent ? this.response.statusCode : (this.refusal?.status ?? 499);
+    if (this.response.headersSent) return this.response.statusCode;
+    return this.refusal?.status ?? (this.#statusToCome || 499);
   }
   get bytesIn(): number {
     return this.bodyBytes || Number(this.head.contentLength) || 0;
@@ -181,7 +202,7 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   }
   get decision(): 'allow' | 'deny' | null {
     if (this.refusal !== null) return this.refusal.stage === 'forward' ? 'allow' : 'deny';
-    return this.response.headersSent ? 'allow' : null;
+    return this.response.headersSent || this.#statusToCome > 0 ? 'allow' : null;
   }
   get reason(): string | null {
     return this.refusal?.reason ?? (this.#complete ? null : 'incomplete');

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import type { AuditSubject } from '../audit/trail.ts';
 import type { UpstreamFault } from '../upstream/call.ts';
 import type { Forwarder } from '../upstream/forwarder.ts';
 import type { Peer } from '../upstream/peer.ts';
@@ -7,6 +6,7 @@ import { RequestHead } from '../upstream/request-head.ts';
 import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
 import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
 import { offeredProtocol } from '../upstream/websocket/handshake.ts';
+import { AnswerGate } from './answer-gate.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
@@ -18,6 +18,7 @@ import type { EndReason } from './live-connections.ts';
 import { faultOf } from './soundness.ts';
 import type { Stage } from './stage.ts';
 import { trace } from './trace.ts';
+import type { UnreadRequest } from './unread-requests.ts';
 import type { UpstreamHeaders } from './upstream-headers.ts';
 import { ALLOW, type Refusal, refusals, type StageName, type Verdict } from './verdict.ts';
 
@@ -97,7 +98,7 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#verify = {
       stages: [trace, auth, audit],
-      conclude: (exchange) => writeAnswer(exchange, verified(exchange)),
+      conclude: (exchange) => exchange.hold(200, () => writeAnswer(exchange, verified(exchange))),
     };
     this.#unknown = {
       stages: [trace, auth, audit],
@@ -113,9 +114,16 @@ export class Pipeline implements ExchangeOwner {
     };
     this.#routes = parts.routes;
     this.#audit = audit;
+    this.gate =
+      audit.strict === null
+        ? null
+        : new AnswerGate(audit.strict, (exchange, refusal) => this.#refuse(exchange, refusal));
     this.#observer = parts.observer;
     this.#log = parts.log;
   }
+
+  /** Holds answers back until their record is on disk; null: they do not wait. */
+  readonly gate: AnswerGate | null;
 
   /** Requests whose answer is not complete yet. */
   get exchanges(): ReadonlySet<Exchange> {
@@ -167,10 +175,27 @@ export class Pipeline implements ExchangeOwner {
     this.#observer.finished(exchange);
   }
 
-  /** Notes a request whose head could not be read; whoever met it answers it. */
-  unread(refusal: Refusal, subject: AuditSubject): void {
+  /** Ends everything under way at once: the process cannot go on. */
+  abandon(): void {
+    for (const exchange of [...this.#exchanges]) this.#finish(exchange);
+  }
+
+  /**
+   * Notes a request whose head could not be read.
+   * @param answer answers it, as soon as that may be
+   */
+  unread(refusal: Refusal, subject: UnreadRequest, answer: (refusal: Refusal) => void): void {
     this.#observer.refused(refusal);
-    this.#audit.record(subject);
+    const { strict } = this.#audit;
+    if (strict === null) {
+      answer(refusal);
+      this.#audit.record(subject);
+      return;
+    }
+    subject.eventId = strict.promise(subject, (kept) => {
+      answer(kept ? refusal : refusals.auditUnavailable);
+      this.#audit.record(kept ? subject : subject.refusedWith(refusals.auditUnavailable));
+    });
   }
 
   /** Notes that the rest of a request's body will not come; whoever met it answers it. */
@@ -299,7 +324,9 @@ export class Pipeline implements ExchangeOwner {
   #refuse(exchange: Exchange, refusal: Refusal): void {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
-    writeRefusal(exchange, refusal);
+    // Of a request that is refused for want of a record, none can be waited for.
+    if (this.gate === null || refusal.stage === 'audit') writeRefusal(exchange, refusal);
+    else this.gate.hold(exchange, () => writeRefusal(exchange, refusal));
   }
 }
 

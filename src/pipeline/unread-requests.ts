@@ -12,6 +12,7 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   408: 'Request Timeout',
   413: 'Content Too Large',
   431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
 };
 
 const faults = {
@@ -55,8 +56,16 @@ export function answerUnread(
     return;
   }
   const traceId = exchange?.traceId || randomUUID();
-  if (exchange === null) pipeline.unread(refusal, new UnreadRequest(refusal, traceId, peer.address));
-  else pipeline.brokeOff(exchange, refusal);
+  if (exchange === null) {
+    const request = new UnreadRequest(refusal, traceId, peer.address);
+    pipeline.unread(refusal, request, (outcome) => answer(socket, outcome, traceId));
+    return;
+  }
+  pipeline.brokeOff(exchange, refusal);
+  exchange.hold(refusal.status, () => answer(socket, refusal, traceId));
+}
+
+function answer(socket: Duplex, refusal: Refusal, traceId: string): void {
   const body = refusalBody(refusal, traceId);
   socket.end(
     `HTTP/1.1 ${refusal.status} ${REASON_PHRASES[refusal.status]}\r\nContent-Type: application/json\r\n` +
@@ -66,7 +75,8 @@ export function answerUnread(
 }
 
 /** What the audit trail learns of a request that could not be read: only where it came from. */
-class UnreadRequest implements AuditSubject {
+export class UnreadRequest implements AuditSubject {
+  eventId = '';
   readonly startedAt = Date.now();
   readonly traceId: string;
   readonly method = '';
@@ -79,9 +89,6 @@ class UnreadRequest implements AuditSubject {
   readonly routeService = null;
   readonly eventType = 'request';
   readonly decision = 'deny';
-  readonly reason: string;
-  readonly stage: string;
-  readonly statusCode: number;
   readonly bytesIn = 0;
   readonly bytesOut = 0;
   readonly latencyMs = 0;
@@ -89,12 +96,27 @@ class UnreadRequest implements AuditSubject {
   readonly policyMs = -1;
   readonly hpcMs = -1;
   readonly upstreamMs = -1;
+  #refusal: Refusal;
 
   constructor(refusal: Refusal, traceId: string, clientAddress: string) {
     this.traceId = traceId;
     this.clientAddress = clientAddress;
-    this.reason = refusal.reason;
-    this.stage = refusal.stage;
-    this.statusCode = refusal.status;
+    this.#refusal = refusal;
+  }
+
+  /** The refusal turned out to be another one. */
+  refusedWith(refusal: Refusal): this {
+    this.#refusal = refusal;
+    return this;
+  }
+
+  get reason(): string {
+    return this.#refusal.reason;
+  }
+  get stage(): string {
+    return this.#refusal.stage;
+  }
+  get statusCode(): number {
+    return this.#refusal.status;
   }
 }

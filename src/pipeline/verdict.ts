@@ -141,6 +141,19 @@ export const refusals = {
       cause: 'rate_limited',
       retryAfter: Math.max(1, Math.ceil(wait / 1000)),
     }),
+  auditUnavailable: refusal({
+    stage: 'audit',
+    status: 503,
+    error: 'audit unavailable',
+    cause: 'audit_unavailable',
+  }),
+  verifyUnaudited: refusal({
+    stage: 'audit',
+    status: 403,
+    error: 'forbidden',
+    shown: 'audit_unavailable',
+    cause: 'audit_unavailable',
+  }),
 
   internal: (stage: StageName) =>
     refusal({ stage, status: 500, error: 'internal error', cause: 'internal_error' }),

@@ -58,9 +58,6 @@ export class Metrics {
     'WebSockets and other upgraded connections that are over, by what ended them',
     ['service', 'end'],
   );
-  readonly #auditEvents = this.#counter('gateway_audit_events_total', 'Audit events by what became of them', [
-    'result',
-  ]);
 
   readonly #revocations = this.#counter(
     'gateway_revocation_messages_total',
@@ -110,10 +107,6 @@ export class Metrics {
 
   upgradeClosed(service: string, end: string): void {
     this.#upgradesClosed.inc({ service, end });
-  }
-
-  auditEvents(result: string, count: number): void {
-    this.#auditEvents.inc({ result }, count);
   }
 
   /** A request was counted for the limit on what guards credentials, in Redis or in this process. */

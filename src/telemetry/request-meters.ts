@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import { collectable, type Value } from './collectable.ts';
 
 /** Upper bounds in seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -71,12 +72,6 @@ export class RequestMeters {
   }
 }
 
-interface Value {
-  labels: Record<string, string | number>;
-  value: number;
-  metricName?: string;
-}
-
 function histogramValues(name: string, { labels, count, sum, buckets }: Meter): Value[] {
   let cumulative = 0;
   const values = BUCKETS.map((le, i): Value => {
@@ -89,22 +84,4 @@ function histogramValues(name: string, { labels, count, sum, buckets }: Meter): 
     { labels, value: sum, metricName: `${name}_sum` },
     { labels, value: count, metricName: `${name}_count` },
   ];
-}
-
-/** What a registry needs of a metric; its type asks for the library's own classes. */
-function collectable(
-  name: string,
-  help: string,
-  type: 'counter' | 'histogram',
-  values: () => Value[],
-): Parameters<Registry['registerMetric']>[0] {
-  const metric = {
-    name,
-    help,
-    type,
-    aggregator: 'sum',
-    get: async () => ({ name, help, type, aggregator: 'sum', values: values() }),
-  };
-  // The registry calls nothing but name and get().
-  return metric as unknown as Parameters<Registry['registerMetric']>[0];
 }

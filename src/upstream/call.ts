@@ -47,6 +47,10 @@ export interface UpstreamCall {
   bytesOut: number;
   /** Milliseconds from forwarding to the answer's head; -1 before. */
   upstreamMs: number;
+  /** Whether an answer must be let through by {@link hold} before any of it is sent. */
+  readonly held: boolean;
+  /** Calls `proceed` once an answer of this status may begin; never, where it was refused meanwhile. */
+  hold(status: number, proceed: () => void): void;
   /**
    * Told when no answer came and nothing was sent to the client yet.
    * @param retryAfter milliseconds after which another try may go better; 0: unknown

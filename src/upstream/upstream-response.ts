@@ -49,6 +49,10 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   #sent = false;
   #answering = false;
   #started = false;
+  /** The answer has come and may not begin yet. */
+  #waits = false;
+  /** Those of an answer that has ended while it waits: one without a body. */
+  #trailers: Record<string, string | string[] | undefined> | null = null;
   #over = false;
   #drains = false;
 
@@ -70,6 +74,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#controller = null;
     this.#sent = false;
     this.#answering = false;
+    this.#waits = false;
+    this.#trailers = null;
     this.#over = false;
   }
 
@@ -121,7 +127,6 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     }
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
     if (status < 200) return;
-    this.#started = true;
     this.#call.upstreamMs = waited;
     if (status === 204) delete headers['content-length']; // it must have none (RFC 9110 §8.6)
     const declared = headers['content-length'];
@@ -129,6 +134,24 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     const type = headers['content-type'];
     if (typeof type === 'string' && type.startsWith('text/event-stream')) this.#call.eventStream = true;
     this.#owner.answered(status);
+    if (!this.#call.held) {
+      this.#begin(status, headers);
+      return;
+    }
+    this.#waits = true;
+    controller.pause();
+    this.#call.hold(status, () => {
+      // Meanwhile the client may have gone, or the call be tried again.
+      if (this.#over || this.#controller !== controller) return;
+      this.#waits = false;
+      this.#begin(status, headers);
+      if (this.#trailers !== null) this.onResponseEnd(controller, this.#trailers);
+      else controller.resume();
+    });
+  }
+
+  #begin(status: number, headers: Record<string, string | string[] | undefined>): void {
+    this.#started = true;
     this.#client.writeHead(status, this.#answerHeaders(headers));
     // Nothing is flushed yet: the head leaves together with the first bytes of the body. An answer whose
     // body has not come by the end of this turn must not wait for it.
@@ -155,6 +178,10 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     trailers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.#over) return;
+    if (this.#waits) {
+      this.#trailers = trailers;
+      return;
+    }
     this.#over = true;
     if (this.#client.chunkedEncoding) {
       for (const name in trailers) {

@@ -1,10 +1,12 @@
-import { createHash, createHmac } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
+import { auditEvents, auditFigures, expectedSignature } from '../setup/audit-events.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
 import { exchangeRaw } from '../setup/raw.ts';
@@ -26,24 +28,7 @@ afterAll(async () => {
   await server.close();
 });
 
-interface Entry {
-  readonly event: Record<string, unknown>;
-  readonly data: string;
-  readonly sig: string;
-}
-
-async function entries(): Promise<Entry[]> {
-  return (await redis.xrange('audit:events', '-', '+')).map(([, [, data = '', , sig = '']]) => ({
-    event: JSON.parse(data),
-    data,
-    sig,
-  }));
-}
-
-function signature(data: string): string {
-  const key = createHash('sha256').update(`omnibioai-audit-events:${platform.env.JWT_SECRET}`).digest();
-  return `v1:${createHmac('sha256', key).update(`v1\ngateway\n${data}`).digest('hex')}`;
-}
+const entries = () => auditEvents(server.url);
 
 test('each request makes one signed event, of the type its outcome has', async () => {
   await redis.del('audit:events');
@@ -59,7 +44,7 @@ test('each request makes one signed event, of the type its outcome has', async (
   expect(await gateway.stop()).toBe(0);
 
   const found = await entries();
-  for (const { data, sig } of found) expect(sig).toBe(signature(data));
+  for (const { data, sig } of found) expect(sig).toBe(expectedSignature(data, platform.env.JWT_SECRET ?? ''));
   expect(
     found.map(({ event }) => [event.event_type, event.status_code, event.decision, event.reason]),
   ).toEqual([
@@ -110,34 +95,109 @@ test('no request and no event is lost on an orderly stop under load', async () =
   expect(ids).toHaveLength(answered);
 });
 
-test('events outlive an outage of Redis, each exactly once', async () => {
+test('events outlive an outage of Redis, and what becomes of them adds up', async () => {
   const own = await RedisServer.start();
   const gateway = await Gateway.start({ ...platform.env, AUDIT_REDIS: own.url });
   const token = await platform.iam.issue(USERS.scientist);
+  const figures = async () => auditFigures(await gateway.metrics());
   const send = (n: number) =>
     Promise.all(Array.from({ length: n }, () => ask(`${gateway.url}/api/lims/x`, { token })));
   await send(50);
-  await until(async () => /events_total\{result="written"\} 50\b/.test(await gateway.metrics()));
+  await until(async () => (await figures())['events_total.written'] === 50);
   await own.down();
-  await send(50);
-  await until(async () => /events_total\{result="spooled"\} 50\b/.test(await gateway.metrics()));
+  await send(40);
+  await until(async () => (await figures())['events_total.spooled'] === 40);
+  expect(sums(await figures())).toEqual({ accepted: 90, accountedFor: 90, spooled: 40, found: 40 });
+  expect(await figures()).toMatchObject({ 'backlog_events.disk': 40, 'events_total.accepted': 90 });
+  await until(async () => Number((await figures()).oldest_unsent_seconds) > 0);
   await own.up();
-  await until(async () => /events_total\{result="replayed"\} 50\b/.test(await gateway.metrics()));
-  const reader = new Redis(own.url);
-  expect(await reader.xlen('audit:events')).toBe(50);
-  reader.disconnect();
+  await until(async () => (await figures())['events_total.replayed'] === 40);
+  await send(7);
+  await until(async () => (await figures())['events_total.written'] === 57);
+  expect(sums(await figures())).toEqual({ accepted: 97, accountedFor: 97, spooled: 40, found: 40 });
+  expect(await figures()).toMatchObject({
+    'backlog_events.disk': 0,
+    'backlog_events.memory': 0,
+    oldest_unsent_seconds: 0,
+    // The server came back empty: the first 50 were sent again.
+    'events_total.resent': 50,
+  });
+  const { batch_events_sum: events, batch_events_count: batches } = await figures();
+  expect(events).toBe(97 + 50);
+  expect((await figures()).batch_duration_seconds_count).toBe(batches);
+  expect(new Set((await auditEvents(own.url)).map(({ event }) => event.event_id)).size).toBe(97);
   expect(await gateway.stop()).toBe(0);
   await own.close();
 });
 
-test('in embedded mode the trail is a folder of JSON lines', async () => {
+/** Both sides of the two sums that hold for every worker. */
+function sums(figures: Record<string, number>): Record<string, number> {
+  const count = (name: string) => figures[`events_total.${name}`] ?? Number.NaN;
+  const backlog = (where: string) => figures[`backlog_events.${where}`] ?? Number.NaN;
+  return {
+    accepted: count('accepted') + count('recovered'),
+    accountedFor: count('written') + count('spooled') + count('dropped') + backlog('memory'),
+    spooled: count('spooled') + count('adopted'),
+    found: count('replayed') + count('unreadable') + backlog('disk'),
+  };
+}
+
+test('in embedded mode the trail is a folder of lines, which a restart continues', async () => {
   const gateway = await Gateway.start({ ...platform.env, REDIS_URL: '' });
-  const folder = join(gateway.stateDir, 'audit');
   await ask(`${gateway.url}/api/lims/x`);
-  await until(() => readdirSync(folder).length > 0);
-  const [file = ''] = readdirSync(folder);
-  const { sig, event } = JSON.parse(readFileSync(join(folder, file), 'utf8'));
-  expect(event).toMatchObject({ event_type: 'auth_failed', reason: 'missing_token' });
-  expect(sig).toMatch(/^v1:[0-9a-f]{64}$/);
+  const path = join(gateway.stateDir, 'audit', 'worker-1', '00000001.log');
+  const events = () =>
+    readFileSync(path, 'latin1')
+      .split('\n')
+      .filter((line) => line.startsWith('e '))
+      .map((line) => line.split(' ', 4).concat(line.slice(line.indexOf('{'))));
+  await until(() => existsSync(path) && events().length === 1);
+  const [[, length = '', , sig = '', data = ''] = []] = events();
+  expect(JSON.parse(data)).toMatchObject({ event_type: 'auth_failed', reason: 'missing_token' });
+  expect(sig).toBe(expectedSignature(data, platform.env.JWT_SECRET ?? ''));
+  expect(Number.parseInt(length, 16)).toBe(sig.length + 1 + data.length);
   await gateway.stop();
+});
+
+test('the trail of one worker is a chain: each event names the one before by its digest', async () => {
+  await redis.del('audit:events');
+  const gateway = await Gateway.start(platform.env);
+  for (let i = 0; i < 5; i++) await ask(`${gateway.url}/api/lims/x`);
+  await until(async () => (await entries()).length === 5);
+  process.kill(Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]), 'SIGKILL');
+  await until(() => gateway.output.match(/worker ready/g)?.length === 2);
+  await ask(`${gateway.url}/api/lims/x`);
+  await gateway.stop();
+  const found = await entries();
+  const chains = found.map(
+    ({ event }) => event.context.chain as { worker: string; seq: number; prev: string | null },
+  );
+  expect(chains.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 1]);
+  expect(new Set(chains.map(({ worker }) => worker)).size).toBe(2);
+  expect(chains.map(({ prev }) => prev)).toEqual([
+    null,
+    ...found.slice(0, -1).map(({ data }) => createHash('sha256').update(data).digest('hex')),
+  ]);
+});
+
+test('an exception that ends a worker ends no event: what was under way is recorded too', async () => {
+  await redis.del('audit:events');
+  const faulty = join(mkdtempSync(join(tmpdir(), 'gateway-fault-')), 'fault.mjs');
+  writeFileSync(faulty, 'process.on("SIGUSR2", () => { throw new Error("a fault in the code"); });');
+  const gateway = await Gateway.start({ ...platform.env, NODE_OPTIONS: `--import=${faulty}` });
+  const token = await platform.iam.issue(USERS.scientist);
+  for (let i = 0; i < 20; i++) await ask(`${gateway.url}/api/lims/x`, { token });
+  const slow = ask(`${gateway.url}/api/lims/slow?ms=20000`, { token });
+  const broken = expect(slow).rejects.toThrow();
+  await until(() => platform.policy.calls.some(({ body }) => JSON.stringify(body).includes('/lims/slow')));
+  process.kill(Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]), 'SIGUSR2');
+  await broken;
+  await until(() => gateway.output.match(/worker ready/g)?.length === 2);
+  expect(await gateway.stop()).toBe(0);
+  // What was on its way to Redis may have arrived twice.
+  const unique = new Map((await entries()).map(({ event }) => [event.event_id, event]));
+  const reasons = [...unique.values()].map(({ endpoint, reason }) => [endpoint, reason]);
+  expect(reasons.filter(([endpoint]) => endpoint === '/api/lims/x')).toHaveLength(20);
+  expect(reasons).toContainEqual(['/api/lims/slow', 'incomplete']);
+  rmSync(dirname(faulty), { recursive: true });
 });

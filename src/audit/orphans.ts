@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import { Cursor } from './cursor.ts';
+import { legacyOf } from './recovery.ts';
+import { isBefore, listSegments } from './segments.ts';
+import type { Shipper } from './shipper.ts';
+import type { AuditSigner } from './signature.ts';
+import { Slot, slotNames } from './slot.ts';
+import { Spool, type SpoolOptions } from './spool.ts';
+import type { Tally } from './tally.ts';
+
+/** Ships what workers left behind that were not replaced: their slots have no owner. */
+export class Orphans {
+  readonly #folder: string;
+  readonly #options: SpoolOptions;
+  readonly #signer: AuditSigner;
+  readonly #tally: Tally;
+
+  constructor(folder: string, options: SpoolOptions, signer: AuditSigner, tally: Tally) {
+    this.#folder = folder;
+    this.#options = options;
+    this.#signer = signer;
+    this.#tally = tally;
+  }
+
+  /**
+   * Goes once through all slots but `own`.
+   * @param adopt takes the promises a dead worker could not keep
+   */
+  async ship(own: string, shipper: Shipper, adopt: (promises: readonly string[]) => void): Promise<void> {
+    for (const name of slotNames(this.#folder)) {
+      if (name === own || !hasUnsent(join(this.#folder, name))) continue;
+      const slot = Slot.tryClaim(this.#folder, name);
+      if (slot !== null) await this.#shipSlot(slot, shipper, adopt);
+    }
+  }
+
+  async #shipSlot(slot: Slot, shipper: Shipper, adopt: (promises: readonly string[]) => void): Promise<void> {
+    const legacy = legacyOf(slot.folder, this.#signer);
+    const header = () => JSON.stringify({ worker: slot.name, seq: 0, last: legacy.last, strict: false });
+    const spool = new Spool(slot, { ...this.#options, header });
+    let complete = false;
+    try {
+      for (let found = spool.read(spool.end); found !== null; found = spool.read(spool.end)) {
+        const { lastId } = found.events.length === 0 ? { lastId: '' } : await shipper.append(found);
+        if (lastId === null) return;
+        spool.acknowledge(found.end, lastId);
+        this.#tally.add('adopted', found.events.length);
+        this.#tally.add('replayed', found.events.length);
+      }
+      adopt(legacy.broken);
+      complete = true;
+    } finally {
+      spool.close(complete);
+    }
+  }
+}
+
+function hasUnsent(folder: string): boolean {
+  const last = listSegments(folder).at(-1);
+  if (last === undefined) return false;
+  const position = Cursor.read(folder)?.position ?? { segment: 0, offset: 0 };
+  return isBefore(position, { segment: last.number, offset: last.size });
+}

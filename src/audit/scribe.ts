@@ -1,0 +1,38 @@
+import type { Chain } from './chain.ts';
+import { eventText } from './event-text.ts';
+import type { Facts } from './facts.ts';
+import type { SignedEvent } from './frame.ts';
+import { textOfPromise } from './recovery.ts';
+import type { AuditSigner } from './signature.ts';
+
+/** What an event is made from: the facts of a request, or the text of a promise nobody can keep any more. */
+export type Source = Facts | { readonly promise: string };
+
+/** Turns facts into the signed events of one chain. */
+export class Scribe {
+  readonly chain: Chain;
+  readonly #signer: AuditSigner;
+
+  constructor(chain: Chain, signer: AuditSigner) {
+    this.chain = chain;
+    this.#signer = signer;
+  }
+
+  /** The next event of the chain. */
+  write(source: Source): SignedEvent {
+    const link = this.chain.next();
+    const data = this.#text(source, link);
+    this.chain.add(data);
+    return { data, sig: this.#signer.sign(data) };
+  }
+
+  /** A promise of an event: part of no chain, and no event to anybody else. */
+  promise(facts: Facts): SignedEvent {
+    const data = eventText(facts, null);
+    return { data, sig: this.#signer.signIntent(data) };
+  }
+
+  #text(source: Source, link: ReturnType<Chain['next']>): string {
+    return 'promise' in source ? textOfPromise(source.promise, link) : eventText(source, link);
+  }
+}

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
+import { USERS } from '../../src/sandbox/users.ts';
+import { auditEvents, auditFigures, expectedSignature } from '../setup/audit-events.ts';
+import { Gateway } from '../setup/gateway.ts';
+import { load } from '../setup/load.ts';
+import { RedisServer } from '../setup/redis.ts';
+import { until } from '../setup/until.ts';
+
+let platform: Platform;
+let headers: Record<string, string>;
+
+beforeAll(async () => {
+  platform = await startPlatform();
+  headers = { authorization: `Bearer ${await platform.iam.issue(USERS.scientist)}` };
+});
+afterAll(() => platform.close());
+
+/** Pids of the workers that are or were. */
+function workerPids(gateway: Gateway): number[] {
+  return [...gateway.output.matchAll(/"workerPid":(\d+)/g)].map(([, pid]) => Number(pid));
+}
+
+test('what Redis had taken and lost is sent again: every event is there after an empty restart', async () => {
+  const server = await RedisServer.start();
+  const gateway = await Gateway.start({ ...platform.env, AUDIT_REDIS: server.url, WORKERS: '2' });
+  const { statuses, traceIds } = await load(`${gateway.url}/api/lims/x`, {
+    connections: 32,
+    wanted: 6_000,
+    headers,
+    onAnswer: (count) => {
+      if (count === 1_500) void server.down();
+      if (count === 3_000) void server.up();
+    },
+  });
+  expect(statuses).toEqual({ 200: 6_000 });
+  await server.down();
+  await server.up();
+  await until(
+    async () => new Set((await auditEvents(server.url)).map(({ event }) => event.event_id)).size === 6_000,
+  );
+  const entries = await auditEvents(server.url);
+  for (const { data, sig } of entries)
+    expect(sig).toBe(expectedSignature(data, platform.env.JWT_SECRET ?? ''));
+  expect(new Set(entries.map(({ event }) => event.trace_id))).toEqual(new Set(traceIds));
+  const figures = auditFigures(await gateway.metrics());
+  expect(figures['events_total.accepted']).toBe(6_000);
+  expect(figures['events_total.dropped']).toBe(0);
+  expect(await gateway.stop()).toBe(0);
+  await server.close();
+}, 60_000);
+
+for (const { mode, bound } of [
+  // An interval's worth of requests for each kill, with room for a machine that is busy with other things.
+  { mode: 'async', bound: 200 },
+  { mode: 'strict', bound: 0 },
+]) {
+  test(`workers killed under load, AUDIT_MODE=${mode}: no kill loses more than ${bound} events`, async () => {
+    const server = await RedisServer.start();
+    const gateway = await Gateway.start({
+      ...platform.env,
+      AUDIT_REDIS: server.url,
+      AUDIT_MODE: mode,
+      WORKERS: '2',
+    });
+    const stop = new AbortController();
+    const loading = load(`${gateway.url}/api/lims/x`, { connections: 16, headers, stop: stop.signal });
+    let kills = 0;
+    while (kills < Number(process.env.KILLS ?? 4)) {
+      await until(() => workerPids(gateway).length === 2 + kills);
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // under load meanwhile
+      process.kill(workerPids(gateway).at(-2) ?? 0, 'SIGKILL');
+      kills++;
+    }
+    stop.abort();
+    const { traceIds } = await loading;
+    expect(await gateway.stop()).toBe(0);
+    const arrived = new Set((await auditEvents(server.url)).map(({ event }) => event.trace_id));
+    const lost = traceIds.filter((id) => !arrived.has(id));
+    expect(lost.length).toBeLessThanOrEqual(kills * bound);
+    await server.close();
+  }, 120_000);
+}
