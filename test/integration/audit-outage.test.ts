@@ -18,7 +18,9 @@ afterAll(() => platform.close());
 
 /** Pids of the workers that are or were. */
 function workerPids(gateway: Gateway): number[] {
-  return [...gateway.output.matchAll(/"workerPid":(\d+)/g)].map(([, pid]) => Number(pid));
+  return [...gateway.output.matchAll(/"workerPid":(\d+),"msg":"worker ready"/g)].map(([, pid]) =>
+    Number(pid),
+  );
 }
 
 test('what Redis had taken and lost is sent again: every event is there after an empty restart', async () => {

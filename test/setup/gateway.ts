@@ -34,13 +34,15 @@ export class Gateway {
     });
   }
 
-  /** Starts a gateway with `env` on free ports and waits until it is ready. */
+  /** Starts a gateway with `env` on free ports and waits until all its workers are ready. */
   static async start(env: Readonly<Record<string, string>>): Promise<Gateway> {
     const gateway = await Gateway.spawn(env);
     await until(async () => {
       if (gateway.process.exitCode !== null) throw new Error(`gateway ended: ${gateway.output}`);
       const response = await fetch(`${gateway.adminUrl}/ready`).catch(() => null);
-      return response?.status === 200;
+      if (response?.status !== 200) return false;
+      const { workers } = (await response.json()) as { workers: { wanted: number; accepting: number } };
+      return workers.accepting === workers.wanted;
     }, 50_000); // a busy machine starts slowly
     return gateway;
   }
