@@ -34,7 +34,9 @@ export interface GatewayState {
 
 /** Ready: at least one worker takes connections, and nobody asked the gateway to stop. */
 export function readinessOf({ draining, reloading, lastReload, config, workers }: GatewayState) {
-  const accepting = workers.flatMap(({ status }) => (status?.accepting ? [status] : []));
+  const accepting = workers.flatMap(({ status, retiring }) =>
+    status?.accepting && !retiring ? [status] : [],
+  );
   return {
     ready: !draining && accepting.length > 0,
     draining,

@@ -34,6 +34,8 @@ export class GatewayServer {
   readonly #upgrades: Upgrades;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
+  /** Secure sockets by the endpoint of the plain ones they run over, which do not lead to them. */
+  readonly #secure = new Map<string, Socket>();
   /** Connections that left HTTP, or may: they end by the rules of what they carry. */
   readonly #upgraded = new WeakSet<Socket>();
   readonly #drain = new ConnectionDrain(this.#sockets, (socket) => this.#isBusy(socket));
@@ -74,6 +76,11 @@ export class GatewayServer {
     );
     this.#server = server;
     server.on('connection', (socket) => this.#onConnection(socket));
+    server.on('secureConnection', (secure: Socket) => {
+      const endpoint = endpointOf(secure);
+      this.#secure.set(endpoint, secure);
+      secure.on('close', () => this.#secure.delete(endpoint));
+    });
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
     server.on('checkExpectation', (request, response) =>
@@ -246,7 +253,8 @@ export class GatewayServer {
     this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
   }
 
-  #isBusy(socket: ClientSocket): boolean {
+  #isBusy(plain: Socket): boolean {
+    const socket: ClientSocket = this.#secure.get(endpointOf(plain)) ?? plain;
     const connection = socket[kConnection];
     if (connection === undefined) return false;
     return connection.peer.exchange !== null || connection.continues || this.#upgraded.has(socket);
@@ -256,4 +264,8 @@ export class GatewayServer {
     socket[kConnection] ??= new ClientConnection(socket, this.#proxies);
     return socket[kConnection];
   }
+}
+
+function endpointOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

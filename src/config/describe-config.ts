@@ -1,18 +1,20 @@
 import type { Config } from './config.ts';
 
-/** The effective configuration as the start line of the log shows it: secrets and passwords masked. */
+/** Fields whose values are never shown. */
+const HIDDEN = /secret|password|keys?$/i;
+
+/** The effective configuration as the log shows it: secrets and passwords masked. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const mask = (url: string | null) => url?.replace(/\/\/[^@/]*@/g, '//***@') ?? null;
-  const { trustedProxies: proxies, ...plain } = config;
+  const shown = Object.entries(config).map(([name, value]) => [
+    name,
+    HIDDEN.test(name) && value !== null ? '***' : value,
+  ]);
   return {
-    ...plain,
-    jwtSecret: '***',
+    ...Object.fromEntries(shown),
     identityKeys: config.identityKeys.map((key) => key.asymmetricKeyType),
-    apiKeyExchangeSecret: config.apiKeyExchangeSecret === null ? null : '***',
-    gatewaySecrets: config.gatewaySecrets.map(() => '***'),
-    redisUrl: mask(config.redisUrl),
-    auditRedisUrl: mask(config.auditRedisUrl),
-    trustedProxies: proxies.rules,
+    redisUrl: withoutPassword(config.redisUrl),
+    auditRedisUrl: withoutPassword(config.auditRedisUrl),
+    trustedProxies: config.trustedProxies.rules,
     listening: { ...config.listening, tls: config.listening.tls !== null },
     corsOrigins: [...config.corsOrigins],
     routes: config.routes.map(
@@ -20,4 +22,8 @@ export function describeConfig(config: Config): Record<string, unknown> {
     ),
     accountRoutes: config.accountRoutes.map(({ prefix }) => prefix),
   };
+}
+
+function withoutPassword(url: string | null): string | null {
+  return url?.replace(/\/\/[^@/]*@/, '//***@') ?? null;
 }

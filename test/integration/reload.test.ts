@@ -82,7 +82,7 @@ test('workers roll under load without a refused connection or a failed request, 
     expect(now).toBeGreaterThanOrEqual(counted);
     counted = now;
   }
-  await until(() => gateway.output.split('"worker drained"').length === 5);
+  await until(() => gateway.output.split('"worker drained"').length === 5, 60_000);
   for (const each of traffic) await each.stop();
   for (const { statuses } of traffic) expect([...statuses.keys()]).toEqual([200]);
   // The last answers are counted when their connections are done with.
@@ -146,6 +146,7 @@ test('a bad environment file changes nothing and the log says why', async () => 
   }
   expect(gateway.output).not.toContain('hunter22');
   // A worker that is replaced now does not meet the bad file either.
+  await until(() => readyWorkers(gateway).length === 1);
   const [pid = 0] = readyWorkers(gateway);
   process.kill(pid, 'SIGKILL');
   await until(() => readyWorkers(gateway).length === 2);
@@ -155,6 +156,7 @@ test('a bad environment file changes nothing and the log says why', async () => 
 
 test('a configuration with which no worker starts changes nothing', async () => {
   const gateway = await Gateway.start(platform.env);
+  await until(() => readyWorkers(gateway).length === 1);
   const [old = 0] = readyWorkers(gateway);
   const { reload: report } = await reload(gateway, () => {
     gateway.process.kill('SIGHUP');
@@ -216,6 +218,7 @@ test('a worker that is told to end by itself is replaced before it is gone', asy
   const gateway = await Gateway.start(platform.env);
   const slow = ask(`${gateway.url}/api/lims/slow?ms=1500`, { token });
   await until(async () => /gateway_open_connections [1-9]/.test(await gateway.metrics()));
+  await until(() => readyWorkers(gateway).length === 1);
   process.kill(readyWorkers(gateway)[0] ?? 0, 'SIGTERM');
   await until(() => readyWorkers(gateway).length === 2);
   expect((await slow).status).toBe(200);

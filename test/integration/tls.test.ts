@@ -9,6 +9,7 @@ import { USERS } from '../../src/sandbox/users.ts';
 import { Certificates } from '../setup/certificates.ts';
 import { Gateway } from '../setup/gateway.ts';
 import { RawClient } from '../setup/raw-client.ts';
+import { until } from '../setup/until.ts';
 
 const certificates = new Certificates();
 const authority = certificates.make('authority');
@@ -53,6 +54,15 @@ function get(port: number, path: string, options: ConnectionOptions = {}): Promi
   });
 }
 
+/** The name in the certificate that the gateway shows. */
+async function nameOn(gateway: Gateway): Promise<unknown> {
+  const socket: TLSSocket = connect({ port: gateway.port, host: '127.0.0.1', rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const { CN } = socket.getPeerCertificate().subject;
+  socket.destroy();
+  return CN;
+}
+
 describe('with TLS_CERT and TLS_KEY', () => {
   let gateway: Gateway;
   beforeAll(async () => {
@@ -92,7 +102,8 @@ describe('with TLS_CERT and TLS_KEY', () => {
     const draining = await Gateway.start({ ...platform.env, ...tls });
     await get(draining.port, '/api/lims/x');
     const before = platform.policy.calls.length;
-    const slow = get(draining.port, '/api/lims/slow?ms=500');
+    // Longer than an idle connection is waited for.
+    const slow = get(draining.port, '/api/lims/slow?ms=2500');
     while (platform.policy.calls.length === before) await new Promise(setImmediate);
     const stopped = draining.stop();
     expect((await slow)[0]).toBe(200);
@@ -128,20 +139,34 @@ describe('with TLS_CLIENT_CA', () => {
 test('the files are read when a worker starts', async () => {
   const cert = join(certificates.folder, 'changing.crt');
   const key = join(certificates.folder, 'changing.key');
-  const nameNow = async (gateway: Gateway) => {
-    const socket: TLSSocket = connect({ port: gateway.port, host: '127.0.0.1', rejectUnauthorized: false });
-    await once(socket, 'secureConnect');
-    const { CN } = socket.getPeerCertificate().subject;
-    socket.destroy();
-    return CN;
-  };
   for (const files of [server, stranger]) {
     copyFileSync(files.cert, cert);
     copyFileSync(files.key, key);
     const gateway = await Gateway.start({ ...platform.env, TLS_CERT: cert, TLS_KEY: key });
-    expect(await nameNow(gateway)).toBe(files === server ? 'gateway' : 'stranger');
+    expect(await nameOn(gateway)).toBe(files === server ? 'gateway' : 'stranger');
     await gateway.stop();
   }
+});
+
+test('SIGHUP takes up a new certificate, and keeps the old one where the new one is of no use', async () => {
+  const files = {
+    TLS_CERT: join(certificates.folder, 'rolled.crt'),
+    TLS_KEY: join(certificates.folder, 'rolled.key'),
+  };
+  const put = (from: { cert: string; key: string }) => {
+    copyFileSync(from.cert, files.TLS_CERT);
+    copyFileSync(from.key, files.TLS_KEY);
+  };
+  put(server);
+  const gateway = await Gateway.start({ ...platform.env, ...files });
+  put(stranger);
+  gateway.process.kill('SIGHUP');
+  await until(async () => (await nameOn(gateway)) === 'stranger');
+  writeFileSync(files.TLS_KEY, 'nothing\n');
+  gateway.process.kill('SIGHUP');
+  await until(() => gateway.output.includes('reload refused'));
+  expect(await nameOn(gateway)).toBe('stranger');
+  await gateway.stop();
 });
 
 test.each([

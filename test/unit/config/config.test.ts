@@ -110,7 +110,11 @@ describe('in production secrets must be strong', () => {
 test('secrets and passwords do not show in the start line', () => {
   const shown = JSON.stringify(
     describeConfig(
-      loadConfig({ JWT_SECRET: STRONG, GATEWAY_SECRET: OTHER, REDIS_URL: 'redis://:hunter22@r:1' }),
+      loadConfig({
+        JWT_SECRET: STRONG,
+        GATEWAY_SECRET: OTHER,
+        REDIS_URL: 'redis+cluster://:hunter22@r:1,s:1',
+      }),
     ),
   );
   for (const secret of [STRONG, OTHER, 'hunter22']) expect(shown).not.toContain(secret);
