@@ -13,8 +13,6 @@ import { createListener, type Listener } from './listener.ts';
 import { LoadShedding } from './load-shedding.ts';
 import { SlowClients } from './slow-clients.ts';
 
-const NOTHING = () => {};
-
 const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
 
 /** Carries what is kept of a connection. */
@@ -63,6 +61,7 @@ export class GatewayServer {
         exchanges: pipeline.exchanges,
         bodyTooSlow: ({ request, peer }) => {
           onCut('slow_body');
+          this.#connectionOf(request.socket).fault = BODY_TIMEOUT;
           answerUnread(BODY_TIMEOUT, request.socket, peer, pipeline);
         },
         answerNotTaken: ({ request }) => this.#cut(request.socket, 'slow_answer'),
@@ -73,7 +72,12 @@ export class GatewayServer {
       upgrades.mayTake(request, this.#connectionOf(request.socket).peer),
     );
     this.#server = server;
-    server.on('connection', (socket) => this.#onConnection(socket));
+    server.on('connection', (socket) => this.#limitConnections(socket));
+    server.on(listening.tls === null ? 'connection' : 'secureConnection', (socket: Socket) => {
+      if (socket.destroyed) return;
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
     server.on('checkExpectation', (request, response) =>
@@ -133,19 +137,13 @@ export class GatewayServer {
     return cut;
   }
 
-  /** A connection as it comes from the network; TLS begins on it later. */
-  #onConnection(socket: Socket): void {
+  /** Cuts a connection of an address that has too many; TLS begins later. */
+  #limitConnections(socket: Socket): void {
     const { peer } = this.#connectionOf(socket);
-    const giveBack = peer.trusted ? NOTHING : this.#limit.take(peer.address);
-    if (giveBack === null) {
-      this.#cut(socket, 'address_limit');
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      giveBack();
-    });
+    if (peer.trusted) return;
+    const giveBack = this.#limit.take(peer.address);
+    if (giveBack === null) this.#cut(socket, 'address_limit');
+    else socket.on('close', giveBack);
   }
 
   #onRequest(
@@ -155,6 +153,7 @@ export class GatewayServer {
     fault: Refusal | null,
   ): void {
     const connection = this.#connectionOf(request.socket);
+    if (connection.fault !== null) return; // it was told that its connection ends
     const { exchange } = connection.peer;
     if (exchange === null) {
       if (this.#draining) response.shouldKeepAlive = false;
@@ -243,7 +242,7 @@ export class GatewayServer {
     this.#upgraded.add(socket);
     const response = new GatewayResponse(request);
     const upgrade = this.#upgrades.take(request, response, socket, early);
-    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
+    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, this.#shed(request), false, upgrade);
   }
 
   #isBusy(socket: ClientSocket): boolean {

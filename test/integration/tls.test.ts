@@ -142,7 +142,7 @@ test('the files are read when a worker starts', async () => {
     expect(await nameNow(gateway)).toBe(files === server ? 'gateway' : 'stranger');
     await gateway.stop();
   }
-});
+}, 60_000);
 
 test.each([
   ['TLS_KEY', { TLS_CERT: server.cert }],
