@@ -242,7 +242,14 @@ export class GatewayServer {
     this.#upgraded.add(socket);
     const response = new GatewayResponse(request);
     const upgrade = this.#upgrades.take(request, response, socket, early);
-    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, this.#shed(request), false, upgrade);
+    this.#pipeline.handle(
+      request,
+      response,
+      this.#connectionOf(socket).peer,
+      this.#shed(request),
+      false,
+      upgrade,
+    );
   }
 
   #isBusy(socket: ClientSocket): boolean {
