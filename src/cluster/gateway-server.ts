@@ -13,8 +13,6 @@ import { createListener, type Listener } from './listener.ts';
 import { LoadShedding } from './load-shedding.ts';
 import { SlowClients } from './slow-clients.ts';
 
-const NOTHING = () => {};
-
 const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'expectation failed');
 
 /** Carries what is kept of a connection. */
@@ -34,8 +32,6 @@ export class GatewayServer {
   readonly #upgrades: Upgrades;
   readonly #proxies: BlockList;
   readonly #sockets = new Set<Socket>();
-  /** Secure sockets by the endpoint of the plain ones they run over, which do not lead to them. */
-  readonly #secure = new Map<string, Socket>();
   /** Connections that left HTTP, or may: they end by the rules of what they carry. */
   readonly #upgraded = new WeakSet<Socket>();
   readonly #drain = new ConnectionDrain(this.#sockets, (socket) => this.#isBusy(socket));
@@ -65,6 +61,7 @@ export class GatewayServer {
         exchanges: pipeline.exchanges,
         bodyTooSlow: ({ request, peer }) => {
           onCut('slow_body');
+          this.#connectionOf(request.socket).fault = BODY_TIMEOUT;
           answerUnread(BODY_TIMEOUT, request.socket, peer, pipeline);
         },
         answerNotTaken: ({ request }) => this.#cut(request.socket, 'slow_answer'),
@@ -75,11 +72,11 @@ export class GatewayServer {
       upgrades.mayTake(request, this.#connectionOf(request.socket).peer),
     );
     this.#server = server;
-    server.on('connection', (socket) => this.#onConnection(socket));
-    server.on('secureConnection', (secure: Socket) => {
-      const endpoint = endpointOf(secure);
-      this.#secure.set(endpoint, secure);
-      secure.on('close', () => this.#secure.delete(endpoint));
+    server.on('connection', (socket) => this.#limitConnections(socket));
+    server.on(listening.tls === null ? 'connection' : 'secureConnection', (socket: Socket) => {
+      if (socket.destroyed) return;
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
     });
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
@@ -140,19 +137,13 @@ export class GatewayServer {
     return cut;
   }
 
-  /** A connection as it comes from the network; TLS begins on it later. */
-  #onConnection(socket: Socket): void {
+  /** Cuts a connection of an address that has too many; TLS begins later. */
+  #limitConnections(socket: Socket): void {
     const { peer } = this.#connectionOf(socket);
-    const giveBack = peer.trusted ? NOTHING : this.#limit.take(peer.address);
-    if (giveBack === null) {
-      this.#cut(socket, 'address_limit');
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      giveBack();
-    });
+    if (peer.trusted) return;
+    const giveBack = this.#limit.take(peer.address);
+    if (giveBack === null) this.#cut(socket, 'address_limit');
+    else socket.on('close', giveBack);
   }
 
   #onRequest(
@@ -162,6 +153,7 @@ export class GatewayServer {
     fault: Refusal | null,
   ): void {
     const connection = this.#connectionOf(request.socket);
+    if (connection.fault !== null) return; // it was told that its connection ends
     const { exchange } = connection.peer;
     if (exchange === null) {
       if (this.#draining) response.shouldKeepAlive = false;
@@ -250,11 +242,17 @@ export class GatewayServer {
     this.#upgraded.add(socket);
     const response = new GatewayResponse(request);
     const upgrade = this.#upgrades.take(request, response, socket, early);
-    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
+    this.#pipeline.handle(
+      request,
+      response,
+      this.#connectionOf(socket).peer,
+      this.#shed(request),
+      false,
+      upgrade,
+    );
   }
 
-  #isBusy(plain: Socket): boolean {
-    const socket: ClientSocket = this.#secure.get(endpointOf(plain)) ?? plain;
+  #isBusy(socket: ClientSocket): boolean {
     const connection = socket[kConnection];
     if (connection === undefined) return false;
     return connection.peer.exchange !== null || connection.continues || this.#upgraded.has(socket);
@@ -264,8 +262,4 @@ export class GatewayServer {
     socket[kConnection] ??= new ClientConnection(socket, this.#proxies);
     return socket[kConnection];
   }
-}
-
-function endpointOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }

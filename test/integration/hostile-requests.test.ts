@@ -4,7 +4,7 @@ import { USERS } from '../../src/sandbox/users.ts';
 import { CORPUS } from '../hostile/corpus.ts';
 import { expectJudged } from '../hostile/judged.ts';
 import { ask } from '../setup/client.ts';
-import { Gateway } from '../setup/gateway.ts';
+import { Gateway, PATIENT } from '../setup/gateway.ts';
 import { RawClient } from '../setup/raw-client.ts';
 import { RawUpstream } from '../setup/raw-upstream.ts';
 import type { StrictRequest } from '../setup/strict-http.ts';
@@ -18,7 +18,7 @@ let auth: string;
 beforeAll(async () => {
   platform = await startPlatform();
   upstream = await RawUpstream.start();
-  gateway = await Gateway.start({ ...platform.env, LIMS_URL: upstream.url });
+  gateway = await Gateway.start({ ...platform.env, ...PATIENT, LIMS_URL: upstream.url });
   auth = `Authorization: Bearer ${await platform.iam.issue(USERS.scientist)}\r\n`;
 });
 afterAll(async () => {
@@ -55,6 +55,22 @@ describe('each published form is refused, or arrives as exactly the requests tha
     }
   });
 });
+
+test.each([
+  ['GET', 'close'],
+  ['DELETE', 'close'],
+  ['POST', 'keep-alive'],
+])(
+  'no request follows on the service’s connection where %s has a body it need not have: %s',
+  async (method, expected) => {
+    const client = await connect();
+    client.send(`${method} /api/lims/a HTTP/1.1\r\nHost: gateway\r\n${auth}Content-Length: 1\r\n\r\nx`);
+    await client.untilAnswers(1);
+    const [, connection] = upstream.requests[0]?.headers.find(([name]) => name === 'connection') ?? [];
+    expect(connection).toBe(expected);
+    client.close();
+  },
+);
 
 describe('several requests on one connection', () => {
   const numbered = (n: number, method = 'GET') =>
