@@ -102,13 +102,24 @@ export class Clerk {
     return this.#reply(true);
   }
 
+  /** Whether something waits for the stream in this worker's own slot. */
+  get hasUnsent(): boolean {
+    return this.#backlog.spool?.hasUnsent === true || this.#tally.get('memory') > 0;
+  }
+
+  /** Resolves once the visit to dead workers' slots that is under way has ended. */
+  async visited(): Promise<void> {
+    await this.#visit;
+  }
+
   /** Ships what it can; what is not shipped stays on disk. */
   async close(): Promise<ThreadReply> {
     const deadline = Date.now() + LAST_CHANCE;
     await this.#shipper?.drain(LAST_CHANCE);
     // Nobody may be left to do it.
-    await Promise.race([this.#visitOrphans(), setTimeout(deadline - Date.now())]);
-    await this.#shipper?.drain(deadline - Date.now());
+    const left = () => Math.max(0, deadline - Date.now());
+    await Promise.race([this.#visitOrphans(), setTimeout(left())]);
+    await this.#shipper?.drain(left());
     this.#backlog.abandon();
     this.#shipper?.close();
     const { spool } = this.#backlog;

@@ -9,7 +9,8 @@ import { until } from './until.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
-const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
+/** Where what the tests start finds its code compiled. */
+export const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
 
 /** Decision services may take as long as a busy machine needs: for tests of something else. */
 export const PATIENT = { IAM_TIMEOUT: '20', POLICY_TIMEOUT: '20' };
