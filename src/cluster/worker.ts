@@ -6,6 +6,7 @@ import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
 import { AuthCookie } from '../pipeline/auth-cookie.ts';
 import { Blacklist } from '../pipeline/blacklist.ts';
+import { Cors } from '../pipeline/cors.ts';
 import { Hpc } from '../pipeline/hpc.ts';
 import { TEN_A_MINUTE } from '../pipeline/leaky-bucket.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
@@ -147,6 +148,7 @@ export class Worker {
     knowledge.revocations.onOutdated = () => live.lookSoon();
     const audit = new Audit(trail);
     const routes = new RouteTable(config.routes);
+    const socketLimit = new SocketLimit(config.maxSocketsPerIdentity, knowledge.redis);
     const upgrades = new Upgrades({
       routes,
       idleTimeout: config.streamIdleTimeout,
@@ -158,7 +160,7 @@ export class Worker {
       auth,
       policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
-      socketLimit: new SocketLimit(config.maxSocketsPerIdentity),
+      socketLimit,
       audit,
       routes,
       accounts:
@@ -175,6 +177,7 @@ export class Worker {
       forwarder,
       upstreamHeaders: new UpstreamHeaders(serviceTokens, assertions, cookie),
       jwks: assertions.jwks,
+      cors: config.corsOrigins.size === 0 ? null : new Cors(config.corsOrigins),
       observer: {
         refused: ({ stage, cause }) => metrics.refused(stage, cause),
         finished: (exchange) =>
@@ -207,6 +210,7 @@ export class Worker {
         await trail?.close();
         await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
         live.close();
+        socketLimit.close();
         knowledge.close();
       },
     });
