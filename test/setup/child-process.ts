@@ -6,6 +6,7 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+process.on('SIGTERM', () => process.exit(143));
 
 /** Starts a program that ends with the tests at the latest. */
 export function startProcess(
