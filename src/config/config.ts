@@ -66,7 +66,7 @@ const environment = z.object({
   STREAM_IDLE_TIMEOUT: seconds(0.05, 86_400, 300),
   MAX_BODY: integer(0, 1_125_899_906_842_624, 10_737_418_240),
   DNS_REFRESH: seconds(0.1, 3600, 10),
-  MAX_SOCKETS_PER_IDENTITY: integer(1, 1_000_000, 100),
+  MAX_SOCKETS_PER_IDENTITY: integer(1, 1_000_000, 256),
   WORKBENCH_URL: httpUrls('http://workbench:8000'),
   TES_URL: httpUrls('http://tes:8081'),
   TOOLSERVER_URL: httpUrls('http://toolserver:9090'),
