@@ -74,6 +74,8 @@ export class GatewayServer {
     );
     this.#server = server;
     server.on('connection', (socket) => this.#onConnection(socket));
+    // Requests come on what the handshake made of the connection, so that is what is kept an eye on.
+    server.on(listening.tls === null ? 'connection' : 'secureConnection', (socket) => this.#track(socket));
     server.on('request', (request, response) => this.#onRequest(request, response, false, null));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response, true, null));
     server.on('checkExpectation', (request, response) =>
@@ -142,11 +144,13 @@ export class GatewayServer {
       this.#cut(socket, 'address_limit');
       return;
     }
+    socket.on('close', giveBack);
+  }
+
+  #track(socket: Socket): void {
+    if (socket.destroyed) return; // beyond the limit
     this.#sockets.add(socket);
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      giveBack();
-    });
+    socket.on('close', () => this.#sockets.delete(socket));
   }
 
   #onRequest(
