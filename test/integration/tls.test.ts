@@ -106,7 +106,11 @@ describe('with TLS_CERT and TLS_KEY', () => {
     const slow = get(draining.port, '/api/lims/slow?ms=2500');
     while (platform.policy.calls.length === before) await new Promise(setImmediate);
     const stopped = draining.stop();
-    expect((await slow)[0]).toBe(200);
+    const [status] = await slow.catch((error) => {
+      console.log(gateway.output.slice(-1500));
+      throw error;
+    });
+    expect(status).toBe(200);
     expect(await stopped).toBe(0);
   });
 });
@@ -185,4 +189,17 @@ test.each([
   expect(gateway.process.exitCode).toBe(78);
   expect(gateway.output).toMatch(new RegExp(`^${name}: [^\n]*expected[^\n]*\n$`));
   await gateway.stop();
+});
+
+test('an orderly stop finishes what is in flight over TLS', async () => {
+  const gateway = await Gateway.start({ ...platform.env, ...tls });
+  const judged = () =>
+    platform.policy.calls.filter(({ body }) => JSON.stringify(body).includes('/lims/slow')).length;
+  const before = judged();
+  // Longer than an idle connection is waited for.
+  const slow = get(gateway.port, '/api/lims/slow?ms=2500');
+  await until(() => judged() > before);
+  const stopped = gateway.stop();
+  expect((await slow)[0]).toBe(200);
+  expect(await stopped).toBe(0);
 });
