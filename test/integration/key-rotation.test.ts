@@ -43,7 +43,7 @@ beforeEach(async (context) => {
   jwks.fault = () => undefined;
   jwks.latency = 0;
   jwks.calls.length = 0;
-  gateway = await Gateway.start({ ...platform.env, IAM_JWKS_URL: jwks.url, IAM_TIMEOUT: '0.5' });
+  gateway = await Gateway.start({ ...platform.env, IAM_JWKS_URL: jwks.url, IAM_TIMEOUT: '2' });
   context.onTestFinished(async () => {
     await gateway.stop();
   });
