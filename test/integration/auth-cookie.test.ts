@@ -1,21 +1,32 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
+import { Upstream } from '../setup/upstream.ts';
 
 const NAME = 'omnibioai_access_token';
 
 let platform: Platform;
 let gateway: Gateway;
 let token: string;
+/** Shows what it got, and takes every WebSocket. */
+let service: Upstream;
+const accepted: IncomingMessage[] = [];
 
 beforeAll(async () => {
   platform = await startPlatform();
+  service = await Upstream.start();
+  service.handler = (request, response) => response.end(JSON.stringify({ headers: request.headers }));
+  service.accept((_socket, request) => {
+    accepted.push(request);
+  });
   gateway = await Gateway.start({
     ...platform.env,
+    LIMS_URL: service.url,
     AUTH_COOKIE: NAME,
     CORS_ORIGINS: 'https://studio.example.org, https://lab.example.org:8443',
     TRUSTED_PROXIES: '127.0.0.1',
@@ -24,13 +35,13 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await gateway.stop();
-  await platform.close();
+  await Promise.all([platform.close(), service.close()]);
 });
 
 const send = (headers: Record<string, string | string[]>, method = 'GET', path = '/api/lims/x') =>
   ask(`${gateway.url}${path}`, { method, headers });
 
-/** Status of an upgrade request; 101 and whatever a service answers to it count alike. */
+/** Status of the answer to a request for a WebSocket. */
 async function upgrade(headers: Record<string, string>): Promise<number> {
   const socket = connect(gateway.port, '127.0.0.1');
   const lines = Object.entries({
@@ -105,7 +116,7 @@ describe('upgrades', () => {
     const Cookie = `${NAME}=${token}`;
     const own = `http://127.0.0.1:${gateway.port}`;
     for (const Origin of ['https://studio.example.org', 'https://lab.example.org:8443', own]) {
-      expect(await upgrade({ Cookie, Origin })).not.toBe(401);
+      expect(await upgrade({ Cookie, Origin })).toBe(101);
     }
     for (const Origin of [
       'https://evil.example.org',
@@ -121,17 +132,22 @@ describe('upgrades', () => {
       expect(await upgrade({ Cookie, Origin })).toBe(401);
     }
     expect(await upgrade({ Cookie })).toBe(401);
+    for (const { headers } of accepted) {
+      expect(headers).toMatchObject({ authorization: `Bearer ${token}`, 'x-user-id': '1' });
+      expect(headers.cookie).toBeUndefined();
+    }
+    expect(accepted).toHaveLength(3);
     expect(await upgrade({ Cookie, Origin: own, Connection: 'Upgrade, Origin' })).toBe(401);
   });
 
   test('behind a trusted proxy its own is what the proxy says', async () => {
     const Cookie = `${NAME}=${token}`;
     const proxied = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'omni.example.org' };
-    expect(await upgrade({ Cookie, Origin: 'https://omni.example.org', ...proxied })).not.toBe(401);
+    expect(await upgrade({ Cookie, Origin: 'https://omni.example.org', ...proxied })).toBe(101);
     expect(await upgrade({ Cookie, Origin: 'http://omni.example.org', ...proxied })).toBe(401);
   });
 
   test('a header needs no origin', async () => {
-    expect(await upgrade({ Authorization: `Bearer ${token}` })).not.toBe(401);
+    expect(await upgrade({ Authorization: `Bearer ${token}` })).toBe(101);
   });
 });

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, type Dispatcher, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { Certificates } from '../setup/certificates.ts';
@@ -20,6 +22,8 @@ let platform: Platform;
 let iam: Upstream;
 /** A service that stands beside the gateway and asks nginx who is there. */
 let guarded: Upstream;
+/** A service behind the gateway that echoes what comes over a WebSocket. */
+let sockets: Upstream;
 let gateway: Gateway;
 let nginx: Nginx;
 let certificates: Certificates;
@@ -51,7 +55,15 @@ beforeAll(async () => {
   iam.handler = (message, response) => response.end(JSON.stringify({ url: message.url }));
   const port = await freePort();
   plainPort = await freePort();
-  gateway = await Gateway.start({ ...platform.env, TRUSTED_PROXIES: '127.0.0.1' });
+  sockets = await Upstream.start();
+  sockets.accept((socket) => {
+    socket.on('message', (data, binary) => socket.send(data, { binary }));
+  });
+  gateway = await Gateway.start({
+    ...platform.env,
+    LIMS_URL: sockets.url,
+    TRUSTED_PROXIES: '127.0.0.1',
+  });
   certificates = new Certificates();
   const { cert, key } = certificates.make('localhost');
   const config = derived([
@@ -74,7 +86,7 @@ afterAll(async () => {
   await nginx.close();
   await agent.close();
   await gateway.stop();
-  await Promise.all([platform.close(), iam.close(), guarded.close(), server.close()]);
+  await Promise.all([platform.close(), iam.close(), guarded.close(), sockets.close(), server.close()]);
   certificates.close();
 });
 
@@ -146,6 +158,19 @@ describe('in front of the gateway', () => {
     body.destroy();
   });
 
+  test('a WebSocket goes through both', async () => {
+    const socket = new WebSocket(`${url.replace('https', 'wss')}/api/lims/ws`, {
+      rejectUnauthorized: false,
+      headers: bearer(),
+    });
+    await once(socket, 'open');
+    socket.send('ACGT');
+    const [data] = await once(socket, 'message');
+    expect(String(data)).toBe('ACGT');
+    socket.close();
+    await once(socket, 'close');
+  });
+
   test('HTTP is sent to HTTPS', async () => {
     const { status, headers } = await ask(`http://127.0.0.1:${plainPort}/api/lims/x?y=1`);
     expect([status, headers.location]).toEqual([308, 'https://127.0.0.1/api/lims/x?y=1']);
@@ -206,7 +231,6 @@ describe('the limit', () => {
       IAM_URL: iam.url,
       AUTH_PROXY: 'on',
       TRUSTED_PROXIES: '127.0.0.1',
-      WORKERS: '2',
     });
     const paths = [
       '/auth/login',
