@@ -102,6 +102,16 @@ export class Clerk {
     return this.#reply(true);
   }
 
+  /** Whether something waits for the stream in this worker's own slot. */
+  get hasUnsent(): boolean {
+    return this.#backlog.spool?.hasUnsent === true || this.#tally.get('memory') > 0;
+  }
+
+  /** Resolves once the visit to dead workers' slots that is under way has ended. */
+  async visited(): Promise<void> {
+    await this.#visit;
+  }
+
   /** Ships what it can; what is not shipped stays on disk. */
   async close(): Promise<ThreadReply> {
     const deadline = Date.now() + LAST_CHANCE;

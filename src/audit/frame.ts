@@ -10,7 +10,7 @@ export interface SignedEvent {
 export type RecordKind = 'e' | 'i' | 'h';
 
 /** Kind, length and checksum in hex, each followed by a space. */
-const HEAD = 20;
+export const FRAME_HEAD = 20;
 const LF = 0x0a;
 
 /**
@@ -64,9 +64,9 @@ function recordAt(bytes: Buffer, at: number): FoundRecord | null {
   const kind = String.fromCharCode(bytes[at] ?? 0);
   if (kind !== 'e' && kind !== 'i' && kind !== 'h') return null;
   const length = Number.parseInt(bytes.toString('latin1', at + 2, at + 10), 16);
-  const end = at + HEAD + length + 1;
+  const end = at + FRAME_HEAD + length + 1;
   if (!(end <= bytes.length) || bytes[end - 1] !== LF) return null;
-  const payload = bytes.toString('latin1', at + HEAD, end - 1);
+  const payload = bytes.toString('latin1', at + FRAME_HEAD, end - 1);
   return checksum(kind, payload) === bytes.toString('latin1', at + 11, at + 19)
     ? { kind, payload, end }
     : null;

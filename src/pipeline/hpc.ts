@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { Route } from '../config/routes.ts';
 import type { HpcEngine } from '../platform/hpc-engine.ts';
 import type { Decision } from '../platform/policy-engine.ts';
 import { NO_DEMAND, type ResourceDemand, readDemand } from '../platform/resource-demand.ts';
@@ -33,7 +34,7 @@ export class Hpc implements Stage {
       if (recent !== undefined && exchange.startedAt < recent.until) return verdictOf(recent.decision);
       return this.#judge(exchange, NO_DEMAND, true);
     }
-    if (method === 'POST' && exchange.hasBody && isSubmission(exchange))
+    if (method === 'POST' && exchange.hasBody && isSubmission(exchange.route, exchange.upstreamPath))
       return this.#judgeSubmission(exchange);
     return this.#judge(exchange, NO_DEMAND, false);
   }
@@ -60,7 +61,8 @@ export class Hpc implements Stage {
   }
 }
 
-function isSubmission({ route, upstreamPath }: Exchange): boolean {
+/** Whether the body of a POST to this path states a resource demand. */
+export function isSubmission(route: Route, upstreamPath: string): boolean {
   const mark = upstreamPath.indexOf('?');
   const path = (mark === -1 ? upstreamPath : upstreamPath.slice(0, mark)).replace(/\/$/, '');
   return route.submissions.includes(decodeURIComponent(path));

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { HolderKeys } from '../cache/keys.ts';
 import type { Learnt, Question, TwoTierCache } from '../cache/two-tier-cache.ts';
+import type { Route } from '../config/routes.ts';
 import type { Identity } from '../platform/identity.ts';
 import type { Decision, PolicyEngine, PolicyQuestion } from '../platform/policy-engine.ts';
 import type { Exchange } from './exchange.ts';
@@ -46,7 +47,7 @@ export class Policy implements Stage {
     const { method, route, traceId } = exchange;
     const question: PolicyQuestion = {
       facts: identity.facts,
-      action: route.permission ?? actionOf(method, resource),
+      action: actionOf(route, method, resource),
       resource,
       service: route.service,
       method,
@@ -56,9 +57,9 @@ export class Policy implements Stage {
   }
 }
 
-/** Action of a route without a permission: `get.lims.samples.123` (contract §4). */
-function actionOf(method: string, resource: string): string {
-  return `${method.toLowerCase()}${resource.replaceAll('/', '.')}`;
+/** What is asked for: the route's permission or, without one, `get.lims.samples.123` (contract §4). */
+export function actionOf({ permission }: Route, method: string, resource: string): string {
+  return permission ?? `${method.toLowerCase()}${resource.replaceAll('/', '.')}`;
 }
 
 function verdictOf(decision: Decision): Verdict {

@@ -9,7 +9,8 @@ import { until } from './until.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
-const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
+/** Where what the tests start finds its code compiled. */
+export const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
 
 /** A gateway started as its users start it, with what it printed. */
 export class Gateway {
