@@ -117,8 +117,9 @@ export class Clerk {
     const deadline = Date.now() + LAST_CHANCE;
     await this.#shipper?.drain(LAST_CHANCE);
     // Nobody may be left to do it.
-    await Promise.race([this.#visitOrphans(), setTimeout(deadline - Date.now())]);
-    await this.#shipper?.drain(deadline - Date.now());
+    const left = () => Math.max(0, deadline - Date.now());
+    await Promise.race([this.#visitOrphans(), setTimeout(left())]);
+    await this.#shipper?.drain(left());
     this.#backlog.abandon();
     this.#shipper?.close();
     const { spool } = this.#backlog;
