@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { readdirSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SEGMENT = /^(\d{8})\.log$/;
@@ -27,20 +27,9 @@ export function listSegments(folder: string): { number: number; size: number }[]
     .map((number) => ({ number, size: statSync(segmentPath(folder, number)).size }));
 }
 
-/** At most `limit` bytes of a file from `offset`; fewer where it ends before. */
-export function readPart(path: string, offset: number, limit: number): Buffer {
-  const descriptor = openSync(path, 'r');
-  try {
-    const size = Math.max(0, Math.min(limit, fstatSync(descriptor).size - offset));
-    const bytes = Buffer.allocUnsafe(size);
-    let read = 0;
-    while (read < size) {
-      const count = readSync(descriptor, bytes, read, size - read, offset + read);
-      if (count === 0) break;
-      read += count;
-    }
-    return bytes.subarray(0, read);
-  } finally {
-    closeSync(descriptor);
+/** Writes everything at `position`. A disk that is nearly full takes a part without complaint; only the next write fails. */
+export function writeWhole(descriptor: number, bytes: Buffer, position: number): void {
+  for (let written = 0; written < bytes.length; ) {
+    written += writeSync(descriptor, bytes, written, bytes.length - written, position + written);
   }
 }

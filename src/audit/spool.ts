@@ -1,15 +1,13 @@
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Cursor, type Progress } from './cursor.ts';
-import { eventFrame, frame, readFrames, type SignedEvent, signedEvent } from './frame.ts';
-import { isBefore, listSegments, type Position, readPart, segmentPath } from './segments.ts';
+import { eventFrame, frame, type SignedEvent } from './frame.ts';
+import { readEvents } from './segment-events.ts';
+import { isBefore, listSegments, type Position, segmentPath, writeWhole } from './segments.ts';
 import { type Slot, slotNames } from './slot.ts';
 
 /** A segment is closed at this size and the next one begun, earlier where the spool is small. Bytes. */
 const SEGMENT_SIZE = 8_388_608;
-
-/** How much is read at once. Bytes; more than the longest record. */
-const READ_SIZE = 1_048_576;
 
 export interface SpoolOptions {
   /** Bytes all spools of the trail may take together. */
@@ -49,6 +47,8 @@ export class Spool {
   readonly #cursor: Cursor;
   readonly #segmentSize: number;
   readonly #firstOwn: number;
+  /** Of the newest segment there is or was. */
+  #lastNumber: number;
   /** Older segments first; the last is the one being written. */
   readonly #segments: Segment[] = [];
   #descriptor: number | null = null;
@@ -66,7 +66,8 @@ export class Spool {
     const found = listSegments(slot.folder);
     this.#segments.push(...found.map((segment) => ({ ...segment, startSize: 0, acknowledgedAt: 0 })));
     const first = found[0]?.number ?? 1;
-    this.#firstOwn = (found.at(-1)?.number ?? 0) + 1;
+    this.#lastNumber = found.at(-1)?.number ?? 0;
+    this.#firstOwn = this.#lastNumber + 1;
     const known = Cursor.read(slot.folder);
     const start = { segment: first, offset: 0 };
     this.#progress =
@@ -84,7 +85,7 @@ export class Spool {
   get end(): Position {
     const last = this.#segments.at(-1);
     return last === undefined
-      ? { segment: this.#firstOwn, offset: 0 }
+      ? { segment: this.#lastNumber + 1, offset: 0 }
       : { segment: last.number, offset: last.size };
   }
 
@@ -104,6 +105,7 @@ export class Spool {
     if (this.#others + this.size + bytes <= max) return true;
     this.measureOthers();
     while (this.#others + this.size + bytes > max && this.#removeOldest()) {}
+    if (this.#others + this.size + bytes > max) this.#forgetAcknowledged();
     return this.#others + this.size + bytes <= max;
   }
 
@@ -121,23 +123,14 @@ export class Spool {
    * @param sync wait until the disk itself has them
    */
   append(frames: string, sync: boolean): void {
-    this.#descriptor ??= this.#begin();
-    const last = this.#segments.at(-1);
-    if (last === undefined) throw new Error('a segment has begun');
     const bytes = Buffer.from(frames, 'latin1');
     try {
-      // A disk that is nearly full takes a part without complaint; only the next write fails.
-      for (let written = 0; written < bytes.length; ) {
-        written += writeSync(this.#descriptor, bytes, written, bytes.length - written, last.size + written);
-      }
-      if (sync) fdatasyncSync(this.#descriptor);
+      this.#write(bytes, sync);
     } catch (error) {
-      this.#undo(this.#descriptor, last.size);
-      throw error;
+      // The disk is full: what is only kept for its time makes room.
+      if (!this.#forgetAcknowledged()) throw error;
+      this.#write(bytes, sync);
     }
-    last.size += bytes.length;
-    this.#appendedAt = Date.now();
-    if (last.size >= this.#segmentSize) this.#seal();
   }
 
   /** Remembers a promise until {@link keep}, so that it outlives the segment it was written to. */
@@ -153,29 +146,15 @@ export class Spool {
   /** Reads events from where the stream has acknowledged; null where there are none. */
   read(limit: Position): SpooledEvents | null {
     for (let { segment, offset } = this.#progress.position; ; ) {
-      const { number, size } = this.#segments.find(({ number }) => number >= segment) ?? {
-        number: 0,
-        size: 0,
-      };
-      if (number === 0 || limit.segment < number) return null;
+      const found = this.#segments.find(({ number }) => number >= segment);
+      if (found === undefined || limit.segment < found.number) return null;
+      const { number, size } = found;
       if (number > segment) [segment, offset] = [number, 0];
       const until = limit.segment === number ? Math.min(size, limit.offset) : size;
-      const bytes = readPart(
-        segmentPath(this.slot.folder, number),
-        offset,
-        Math.min(READ_SIZE, until - offset),
-      );
-      const { records, damaged, end } = readFrames(bytes);
-      const events = records
-        .filter(({ kind }) => kind === 'e')
-        .map(({ payload }) => signedEvent(payload))
-        .filter((event) => event !== null);
-      // A record that is cut off by the end of its segment was torn by a crash.
-      const torn = end < bytes.length && offset + bytes.length >= until;
-      offset = torn ? until : offset + end;
-      const inherited = number < this.#firstOwn;
-      if (events.length > 0 || damaged > 0 || torn) {
-        return { events, end: { segment, offset }, damaged: damaged + (torn ? 1 : 0), inherited };
+      const { events, damaged, end } = readEvents(segmentPath(this.slot.folder, number), offset, until);
+      offset = end;
+      if (events.length > 0 || damaged > 0) {
+        return { events, end: { segment, offset }, damaged, inherited: number < this.#firstOwn };
       }
       if (offset >= until) {
         if (limit.segment === number || number === this.#segments.at(-1)?.number) {
@@ -203,7 +182,7 @@ export class Spool {
 
   /** The stream has lost what came after `position`: it is to be read again, as far as it is still there. */
   rewind(position: Position | null): void {
-    const first = { segment: this.#segments[0]?.number ?? this.#firstOwn, offset: 0 };
+    const first = { segment: this.#segments[0]?.number ?? this.#lastNumber + 1, offset: 0 };
     this.#progress = {
       position: position === null || isBefore(position, first) ? first : position,
       lastId: '',
@@ -237,6 +216,34 @@ export class Spool {
     }
   }
 
+  #write(bytes: Buffer, sync: boolean): void {
+    this.#descriptor ??= this.#begin();
+    const last = this.#segments.at(-1) as Segment; // one has begun
+    try {
+      writeWhole(this.#descriptor, bytes, last.size);
+      if (sync) fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      this.#undo(this.#descriptor, last.size);
+      throw error;
+    }
+    last.size += bytes.length;
+    this.#appendedAt = Date.now();
+    if (last.size >= this.#segmentSize) this.#seal();
+  }
+
+  /** Removes all that was acknowledged, also the segment being written. Gives whether there was anything. */
+  #forgetAcknowledged(): boolean {
+    let freed = false;
+    while (this.#removeOldest()) freed = true;
+    const last = this.#segments.at(-1);
+    if (this.hasUnsent || last === undefined || last.size === last.startSize) return freed;
+    this.#seal();
+    rmSync(segmentPath(this.slot.folder, last.number), { force: true });
+    this.#segments.pop();
+    this.#progress = { position: this.end, lastId: this.#progress.lastId };
+    return true;
+  }
+
   /** Begins a new segment if everything in the last one was acknowledged, so that it can be removed. */
   #startOver(): void {
     const last = this.#segments.at(-1);
@@ -249,17 +256,18 @@ export class Spool {
   }
 
   #begin(): number {
-    const number = (this.#segments.at(-1)?.number ?? this.#firstOwn - 1) + 1;
+    const number = this.#lastNumber + 1;
     const path = segmentPath(this.slot.folder, number);
     const descriptor = openSync(path, 'w', 0o600);
     const start = frame('h', this.#options.header()) + [...this.#promises.values()].join('');
     try {
-      writeWhole(descriptor, start);
+      writeWhole(descriptor, Buffer.from(start, 'latin1'), 0);
     } catch (error) {
       closeSync(descriptor);
       rmSync(path, { force: true });
       throw error;
     }
+    this.#lastNumber = number;
     this.#segments.push({ number, size: start.length, startSize: start.length, acknowledgedAt: 0 });
     return descriptor;
   }
@@ -288,12 +296,5 @@ export class Spool {
     rmSync(segmentPath(this.slot.folder, oldest.number), { force: true });
     this.#segments.shift();
     return true;
-  }
-}
-
-function writeWhole(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text, 'latin1');
-  for (let written = 0; written < bytes.length; ) {
-    written += writeSync(descriptor, bytes, written, bytes.length - written, written);
   }
 }
