@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { describeConfig, loadConfig } from '../config/config.ts';
+import { loadConfig } from '../config/config.ts';
+import { describeConfig } from '../config/describe-config.ts';
 import { command, complain, OK, print } from './command.ts';
 
 const HELP = `Usage: gateway check [--json]

@@ -20,10 +20,13 @@ class OpenUpgrade implements LiveConnection {
   /** It ends with its token. */
   readonly graceful = false;
   readonly tunnel: Tunnel;
+  /** The event of its end, to be completed. */
+  readonly closed: UpgradeClosed;
 
-  constructor(identity: Identity, tunnel: Tunnel) {
+  constructor(identity: Identity, tunnel: Tunnel, closed: UpgradeClosed) {
     this.identity = identity;
     this.tunnel = tunnel;
+    this.closed = closed;
   }
 
   /** Closes both sides with 1008 (policy violation). */
@@ -105,11 +108,22 @@ export class Upgrades {
         this.#onClosed(closed.routeService, end);
       },
     });
-    const opened = new OpenUpgrade(identity, tunnel);
+    const opened = new OpenUpgrade(identity, tunnel, closed);
+    // Should the process die, the promise tells that the connection ended, if not how.
+    if (this.#audit.strict !== null) {
+      closed.eventId = this.#audit.strict.promise(closed.with('crash', 0, 0), () => {});
+    }
     this.#open.add(opened);
     this.#live.add(opened);
     tunnel.start(early);
     if (this.#draining) tunnel.end('drain');
+  }
+
+  /** Notes the end of everything open at once: the process cannot go on. */
+  abandon(): void {
+    for (const { closed, tunnel } of this.#open) {
+      this.#audit.record(closed.with('crash', tunnel.bytesIn, tunnel.bytesOut));
+    }
   }
 
   /** Tells every peer that the gateway goes away; those that do not close then are cut. */
