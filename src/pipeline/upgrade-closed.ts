@@ -7,6 +7,8 @@ import type { Exchange } from './exchange.ts';
  * exchange's own, says that it was opened. Holds what it needs, so that an open tunnel keeps no request alive.
  */
 export class UpgradeClosed implements AuditSubject {
+  /** Set once it has been promised (`AUDIT_MODE=strict`). */
+  eventId = '';
   /** When it was over: the event's time. */
   startedAt = 0;
   readonly traceId: string;
@@ -47,7 +49,7 @@ export class UpgradeClosed implements AuditSubject {
   }
 
   /** Completes it. */
-  with(end: TunnelEnd, bytesIn: number, bytesOut: number): this {
+  with(end: TunnelEnd | 'crash', bytesIn: number, bytesOut: number): this {
     this.startedAt = Date.now();
     this.latencyMs = performance.now() - this.#openedTick;
     this.reason = `upgrade_${end}`;

@@ -26,6 +26,7 @@ class OpenUpgrade implements LiveConnection {
   /** It ends with its token. */
   readonly graceful = false;
   readonly tunnel: Tunnel;
+  /** The event of its end, to be completed. */
   readonly event: UpgradeClosed;
   readonly release: (() => void) | null;
 
@@ -34,12 +35,10 @@ class OpenUpgrade implements LiveConnection {
     this.tunnel = tunnel;
     this.event = event;
     this.release = release;
-  }
 
   /** Closes both sides with 1008 (policy violation). */
-  end(reason: EndReason): void {
+  end(reason: EndReason): void 
     this.tunnel.end(reason);
-  }
 }
 
 /** Decides which requests may leave HTTP, and knows those that did until both sides are closed. */
@@ -109,6 +108,10 @@ export class Upgrades {
       onOver: (end) => this.#over(opened, end),
     });
     const opened = new OpenUpgrade(identity, tunnel, new UpgradeClosed(exchange), release);
+    // Should the process die, the promise tells that the connection ended, if not how.
+    if (this.#audit.strict !== null) {
+      opened.event.eventId = this.#audit.strict.promise(opened.event.with('crash', 0, 0), () => {});
+    }
     this.#open.add(opened);
     this.#live.add(opened);
     tunnel.start(early);
@@ -124,11 +127,16 @@ export class Upgrades {
     this.#onClosed(event.routeService, end);
   }
 
+  /** Notes the end of everything open at once: the process cannot go on. */
+  abandon(): void {
+    for (const { event, tunnel } of this.#open) {
+      this.#audit.record(event.with('crash', tunnel.bytesIn, tunnel.bytesOut));
+    }
+
   /** Tells every peer that the gateway goes away; those that do not close then are cut. */
-  drain(): void {
+  drain(): void 
     this.#draining = true;
     for (const { tunnel } of this.#open) tunnel.end('drain');
-  }
 
   /** Resolves when no tunnel is open any more, each with its event, or after a while that each has to end in. */
   async drained(): Promise<void> {
@@ -138,7 +146,6 @@ export class Upgrades {
   }
 
   /** Notes the end of all that is open, at once: the process cannot go on. */
-  abandon(): void {
+  abandon(): void 
     for (const opened of [...this.#open]) this.#over(opened, 'reset');
-  }
 }

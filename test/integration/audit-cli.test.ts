@@ -2,7 +2,9 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { auditEvents, type StreamEntry } from '../setup/audit-events.ts';
@@ -12,6 +14,9 @@ import { Gateway } from '../setup/gateway.ts';
 import { load } from '../setup/load.ts';
 import { RedisServer } from '../setup/redis.ts';
 import { until } from '../setup/until.ts';
+
+// A busy machine takes ten times as long as an idle one to start a gateway.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let server: RedisServer;
 let redis: Redis;
@@ -46,7 +51,7 @@ beforeAll(async () => {
   // What was on its way when the worker was killed may have arrived twice.
   const seen = new Set<string>();
   entries = arrivals.filter(({ data }) => !seen.has(data) && seen.add(data));
-}, 60_000);
+});
 afterAll(async () => {
   redis.disconnect();
   await platform.close();
@@ -193,4 +198,4 @@ test('every command explains itself and says what is wrong with its arguments', 
   }
   const { code, err } = await cli(['audit', 'verify'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' });
   expect([code, err]).toEqual([1, expect.stringContaining('Redis cannot be reached')]);
-}, 60_000);
+});

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { auditEvents, auditFigures } from '../setup/audit-events.ts';
@@ -11,6 +11,9 @@ import { load } from '../setup/load.ts';
 import { exchangeRaw } from '../setup/raw.ts';
 import { RedisServer } from '../setup/redis.ts';
 import { until } from '../setup/until.ts';
+
+// A busy machine takes ten times as long as an idle one to start a gateway.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let platform: Platform;
 let server: RedisServer;

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { auditEvents, auditFigures, expectedSignature } from '../setup/audit-events.ts';
@@ -12,6 +12,11 @@ import { Gateway } from '../setup/gateway.ts';
 import { exchangeRaw } from '../setup/raw.ts';
 import { RedisServer } from '../setup/redis.ts';
 import { until } from '../setup/until.ts';
+import { Upstream } from '../setup/upstream.ts';
+import { openSocket } from '../setup/websocket.ts';
+
+// A busy machine takes ten times as long as an idle one to start a gateway.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let server: RedisServer;
 let redis: Redis;
@@ -201,3 +206,37 @@ test('an exception that ends a worker ends no event: what was under way is recor
   expect(reasons).toContainEqual(['/api/lims/slow', 'incomplete']);
   rmSync(dirname(faulty), { recursive: true });
 });
+
+for (const [mode, signal, outcome] of [
+  ['async', 'SIGUSR2', undefined],
+  ['strict', 'SIGKILL', 'unknown'],
+] as const) {
+  test(`AUDIT_MODE=${mode}: a WebSocket has an event for its end even where ${signal} ends the worker`, async () => {
+    await redis.del('audit:events');
+    const upstream = await Upstream.start();
+    upstream.accept((socket) => socket.send('hello'));
+    const folder = mkdtempSync(join(tmpdir(), 'gateway-fault-'));
+    const faulty = join(folder, 'fault.mjs');
+    writeFileSync(faulty, 'process.on("SIGUSR2", () => { throw new Error("a fault in the code"); });');
+    const gateway = await Gateway.start({
+      ...platform.env,
+      LIMS_URL: upstream.url,
+      AUDIT_MODE: mode,
+      NODE_OPTIONS: `--import=${faulty}`,
+    });
+    const socket = await openSocket(gateway, '/api/lims/ws', await platform.iam.issue(USERS.scientist));
+    socket.on('error', () => {}); // of the connection that breaks
+    await until(async () => (await entries()).length === 1);
+    process.kill(Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]), signal);
+    await until(() => gateway.output.match(/worker ready/g)?.length === 2);
+    expect(await gateway.stop()).toBe(0);
+    const unique = new Map((await entries()).map(({ event }) => [event.event_id, event]));
+    const [opened, closed, ...more] = [...unique.values()];
+    expect(opened).toMatchObject({ status_code: 101, reason: null, decision: 'allow' });
+    expect(closed).toMatchObject({ status_code: 101, reason: 'upgrade_crash', trace_id: opened?.trace_id });
+    expect(closed?.context.outcome).toBe(outcome);
+    expect(more).toEqual([]);
+    await upstream.close();
+    rmSync(folder, { recursive: true });
+  });
+}

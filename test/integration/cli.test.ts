@@ -2,12 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { cli } from '../setup/cli.ts';
 import { ask } from '../setup/client.ts';
 import { freePort } from '../setup/free-port.ts';
 import { until } from '../setup/until.ts';
+
+// A busy machine takes ten times as long as an idle one to start a gateway.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let platform: Platform;
 let folder: string;

@@ -64,8 +64,6 @@ export class Gateway {
         PORT: String(port),
         ADMIN_PORT: String(adminPort),
         WORKERS: '1',
-        // The machine is busy with tests: what they ask must not be shed.
-        MAX_EVENT_LOOP_LAG: '30',
         STATE_DIR: stateDir,
         // A machine that is busy with tests is no overload of the gateway.
         MAX_EVENT_LOOP_LAG: '30',

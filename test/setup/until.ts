@@ -1,5 +1,5 @@
 /** Waits until a condition holds; rejects after `limit` milliseconds. */
-export async function until(condition: () => boolean | Promise<boolean>, limit = 15_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, limit = 60_000): Promise<void> {
   const deadline = Date.now() + limit;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not within ${limit} ms: ${condition}`);
