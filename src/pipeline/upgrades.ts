@@ -26,7 +26,6 @@ class OpenUpgrade implements LiveConnection {
   /** It ends with its token. */
   readonly graceful = false;
   readonly tunnel: Tunnel;
-  /** The event of its end, to be completed. */
   readonly event: UpgradeClosed;
   readonly release: (() => void) | null;
 
@@ -35,10 +34,12 @@ class OpenUpgrade implements LiveConnection {
     this.tunnel = tunnel;
     this.event = event;
     this.release = release;
+  }
 
   /** Closes both sides with 1008 (policy violation). */
-  end(reason: EndReason): void 
+  end(reason: EndReason): void {
     this.tunnel.end(reason);
+  }
 }
 
 /** Decides which requests may leave HTTP, and knows those that did until both sides are closed. */
@@ -47,7 +48,7 @@ export class Upgrades {
   readonly #idleTimeout: number;
   readonly #live: LiveConnections;
   readonly #audit: Audit;
-  readonly #onClosed: (service: string, end: TunnelEnd) => void;
+  readonly #onClosed: (service: string, end: TunnelEnd | 'crash') => void;
   readonly #open = new Set<OpenUpgrade>();
   #draining = false;
 
@@ -57,7 +58,7 @@ export class Upgrades {
     idleTimeout: number;
     live: LiveConnections;
     audit: Audit;
-    onClosed: (service: string, end: TunnelEnd) => void;
+    onClosed: (service: string, end: TunnelEnd | 'crash') => void;
   }) {
     this.#routes = parts.routes;
     this.#idleTimeout = parts.idleTimeout;
@@ -118,7 +119,7 @@ export class Upgrades {
     if (this.#draining) tunnel.end('drain');
   }
 
-  #over(opened: OpenUpgrade, end: TunnelEnd): void {
+  #over(opened: OpenUpgrade, end: TunnelEnd | 'crash'): void {
     const { tunnel, event, release } = opened;
     if (!this.#open.delete(opened)) return;
     this.#live.delete(opened);
@@ -127,16 +128,11 @@ export class Upgrades {
     this.#onClosed(event.routeService, end);
   }
 
-  /** Notes the end of everything open at once: the process cannot go on. */
-  abandon(): void {
-    for (const { event, tunnel } of this.#open) {
-      this.#audit.record(event.with('crash', tunnel.bytesIn, tunnel.bytesOut));
-    }
-
   /** Tells every peer that the gateway goes away; those that do not close then are cut. */
-  drain(): void 
+  drain(): void {
     this.#draining = true;
     for (const { tunnel } of this.#open) tunnel.end('drain');
+  }
 
   /** Resolves when no tunnel is open any more, each with its event, or after a while that each has to end in. */
   async drained(): Promise<void> {
@@ -146,6 +142,7 @@ export class Upgrades {
   }
 
   /** Notes the end of all that is open, at once: the process cannot go on. */
-  abandon(): void 
-    for (const opened of [...this.#open]) this.#over(opened, 'reset');
+  abandon(): void {
+    for (const opened of [...this.#open]) this.#over(opened, 'crash');
+  }
 }
