@@ -1,5 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Exchange } from './exchange.ts';
+import { randomHex } from './random-hex.ts';
 import type { Stage } from './stage.ts';
 import { ALLOW } from './verdict.ts';
 
@@ -19,13 +20,15 @@ export const trace: Stage = {
   },
 };
 
+/** A trace id of zeros only is invalid in W3C's notation; as a UUID a client may have sent it. */
+const NIL = '00000000-0000-0000-0000-000000000000';
+
 /** Begins a W3C trace under the same id, so that both notations find each other. */
 function newTraceparent(traceId: string): string {
-  const id = traceId.replaceAll('-', '');
-  return `00-${id === '0'.repeat(32) ? randomBytes(16).toString('hex') : id}-${spanId()}-01`;
+  return `00-${traceId === NIL ? randomHex(32) : withoutHyphens(traceId)}-${randomHex(16)}-01`;
 }
 
-function spanId(): string {
-  const id = randomUUID(); // drawn from a cache: a third of the cost of randomBytes
-  return id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18);
+/** By position, because every UUID has its hyphens in the same places: a third of the cost of replacing them. */
+function withoutHyphens(uuid: string): string {
+  return uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24);
 }
