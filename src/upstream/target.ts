@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
-import { Pool } from 'undici';
 import type { RouteTls } from '../config/route-tls.ts';
 import { Breaker, type Standing } from './breaker.ts';
 import type { TargetFault } from './call.ts';
+import { Connections } from './connections.ts';
 import { NameWatch } from './name-watch.ts';
 
 /** How connections to a target are made. */
@@ -29,7 +29,7 @@ export class Target {
   lastFault: TargetFault | 'status' | null = null;
   /** Whether it fails its active checks. */
   checkFailed = false;
-  #pool: Pool;
+  #pool: Connections;
   readonly #names: NameWatch | null;
 
   constructor(url: string, options: TargetOptions) {
@@ -53,7 +53,7 @@ export class Target {
   }
 
   /** Its connections. Do not keep: they are replaced when the target's name comes to mean another address. */
-  get pool(): Pool {
+  get pool(): Connections {
     return this.#pool;
   }
 
@@ -69,10 +69,9 @@ export class Target {
     void old.close();
   }
 
-  #open(): Pool {
+  #open(): Connections {
     const { connectTimeout, tls } = this.options;
-    return new Pool(this.origin, {
-      connections: null, // as many as there are requests at once; their number is limited before
+    return new Connections(this.origin, {
       pipelining: 1,
       allowH2: false,
       connect: { timeout: connectTimeout, ...tls },
