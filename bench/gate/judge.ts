@@ -9,8 +9,11 @@ export interface RoundRatio {
 
 type Decision = 'pass' | 'slower' | 'undecided';
 
-/** How far a ratio may be above the recorded one. A slowdown of 15 % is twice as far. */
-const TOLERANCE = 0.07;
+/** How far a ratio may be above the recorded one: a slowdown of 15 % is twice as far. */
+export const TOLERANCE = 0.07;
+
+/** The same where the record is of another kind of machine, whose caches and clocks make another ratio. */
+export const FOREIGN_TOLERANCE = 0.25;
 
 /** Fewer rounds say nothing. */
 const LEAST_ROUNDS = 6;
@@ -31,10 +34,9 @@ export interface Judgement {
  * Compares rounds with what was recorded. "Slower" needs the middle of the quiet rounds to be above the limit by twice
  * its own error: noise alone does that once in forty times, and others at work on the machine never do. "Pass" needs
  * the opposite, on whatever rounds there are, because disturbance only makes the ratio look worse.
- * @param recorded the ratio the gateway had when it was last recorded; larger is worse
+ * @param limit the ratio that may not be exceeded
  */
-export function judge(rounds: readonly RoundRatio[], recorded: number): Judgement {
-  const limit = recorded * (1 + TOLERANCE);
+export function judge(rounds: readonly RoundRatio[], limit: number): Judgement {
   const quiet = rounds.filter(({ foreignLoad }) => foreignLoad <= DISTURBED).map(({ ratio }) => ratio);
   const all = estimate(rounds.map(({ ratio }) => ratio));
   const calm = estimate(quiet);

@@ -19,8 +19,8 @@ const DURATION = 450;
 const PATIENCE = 500;
 
 export interface GateOptions {
-  /** Ratios by check, as they were recorded. */
-  readonly recorded: Readonly<Record<string, number>>;
+  /** The largest ratio allowed, by check. */
+  readonly limits: Readonly<Record<string, number>>;
   /** Whether a gateway with a planted slowdown takes part, which must be found out. */
   readonly prove: boolean;
   readonly maxRounds: number;
@@ -74,7 +74,7 @@ export async function runGate(options: GateOptions): Promise<GateResult> {
         if (name === 'warm' && planted !== null) slow.push(await run(cases.warm, planted, WARM_UP, DURATION));
       }
       rounds++;
-      const result = judgeAll(options.recorded, samples, planted === null ? null : slow);
+      const result = judgeAll(options.limits, samples, planted === null ? null : slow);
       const open = [
         ...result.checks.map(({ judgement }) => judgement),
         ...(result.planted ? [result.planted] : []),
@@ -90,7 +90,7 @@ export async function runGate(options: GateOptions): Promise<GateResult> {
 }
 
 function judgeAll(
-  recorded: Readonly<Record<string, number>>,
+  limits: Readonly<Record<string, number>>,
   samples: ReadonlyMap<CaseName, readonly LoadResult[]>,
   slow: readonly LoadResult[] | null,
 ): Omit<GateResult, 'rounds'> {
@@ -102,7 +102,7 @@ function judgeAll(
       return [{ ratio: check.ratio(one, other), foreignLoad: Math.max(one.foreignLoad, other.foreignLoad) }];
     });
   };
-  const limitOf = (check: Check) => recorded[check.id] ?? Number.POSITIVE_INFINITY;
+  const limitOf = (check: Check) => limits[check.id] ?? Number.POSITIVE_INFINITY;
   const [first] = checks;
   return {
     checks: checks.map((check) => ({
