@@ -6,6 +6,11 @@ const POLL = 50;
 /** Without another word, a connection idle for so long is taken to have no request on its way. Milliseconds. */
 const IDLE = 1_000;
 
+/** The open connections of a server, as they come and go. */
+interface OpenSockets extends Iterable<Socket> {
+  readonly size: number;
+}
+
 interface Observation {
   bytes: number;
   /** When something happened on the connection last. Milliseconds of the monotonic clock. */
@@ -19,13 +24,13 @@ interface Observation {
  * that clients may repeat it (RFC 9112 §9.6).
  */
 export class ConnectionDrain {
-  readonly #sockets: ReadonlySet<Socket>;
+  readonly #sockets: OpenSockets;
   readonly #isBusy: (socket: Socket) => boolean;
   readonly #observed = new WeakMap<Socket, Observation>();
   #idle = IDLE;
 
   /** @param sockets the open connections, as they come and go @param isBusy whether a request is being answered */
-  constructor(sockets: ReadonlySet<Socket>, isBusy: (socket: Socket) => boolean) {
+  constructor(sockets: OpenSockets, isBusy: (socket: Socket) => boolean) {
     this.#sockets = sockets;
     this.#isBusy = isBusy;
   }

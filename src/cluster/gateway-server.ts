@@ -3,6 +3,7 @@ import { type BlockList, Server as NetServer, type Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
+import { type Member, Roster } from '../pipeline/roster.ts';
 import { answerUnread, BODY_TIMEOUT, parserFault } from '../pipeline/unread-requests.ts';
 import type { Upgrades } from '../pipeline/upgrades.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
@@ -17,7 +18,7 @@ const UNKNOWN_EXPECTATION = refusals.badRequest('unknown_expectation', 417, 'exp
 
 /** Carries what is kept of a connection. */
 const kConnection = Symbol('connection');
-type ClientSocket = Socket & { [kConnection]?: ClientConnection };
+type ClientSocket = Socket & { [kConnection]?: ClientConnection } & Member;
 
 /** Answered in any case: they cost nothing, and nginx takes a 503 of the last for a fault (contract §1). */
 const NEVER_SHED = /^\/(?:health|version|auth\/verify)(?:\?|$)/;
@@ -31,7 +32,7 @@ export class GatewayServer {
   readonly #pipeline: Pipeline;
   readonly #upgrades: Upgrades;
   readonly #proxies: BlockList;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Roster<ClientSocket>();
   /** Connections that left HTTP, or may: they end by the rules of what they carry. */
   readonly #upgraded = new WeakSet<Socket>();
   readonly #drain = new ConnectionDrain(this.#sockets, (socket) => this.#isBusy(socket));

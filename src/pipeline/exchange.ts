@@ -10,6 +10,7 @@ import type { RequestTarget } from '../upstream/request-target.ts';
 import type { AnswerGate } from './answer-gate.ts';
 import type { ClientUpgrade } from './client-upgrade.ts';
 import type { EndReason, LiveConnection } from './live-connections.ts';
+import { kPlace } from './roster.ts';
 import type { Refusal, StageName } from './verdict.ts';
 
 const NO_TARGET = { path: '', query: '', encodedSlash: false } as unknown as RequestTarget; // never judged
@@ -35,6 +36,7 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   /** Epoch milliseconds. */
   readonly startedAt: number;
   readonly #startedTick: number;
+  [kPlace] = -1;
   target: RequestTarget = NO_TARGET;
 
   // trace

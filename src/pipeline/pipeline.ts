@@ -16,6 +16,7 @@ import type { Cors } from './cors.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason } from './live-connections.ts';
+import { Roster } from './roster.ts';
 import { faultOf } from './soundness.ts';
 import type { Stage } from './stage.ts';
 import { trace } from './trace.ts';
@@ -54,7 +55,7 @@ export class Pipeline implements ExchangeOwner {
   readonly #log: (error: unknown, stage: StageName, traceId: string) => void;
   /** One listener for all responses, which tells them apart by `this`: no closure per request. */
   readonly #onResponseClose: (this: GatewayResponse) => void;
-  readonly #exchanges = new Set<Exchange>();
+  readonly #exchanges = new Roster<Exchange>();
 
   constructor(parts: {
     auth: Stage;
@@ -134,7 +135,7 @@ export class Pipeline implements ExchangeOwner {
   readonly gate: AnswerGate | null;
 
   /** Requests whose answer is not complete yet. */
-  get exchanges(): ReadonlySet<Exchange> {
+  get exchanges(): Roster<Exchange> {
     return this.#exchanges;
   }
 
@@ -187,7 +188,7 @@ export class Pipeline implements ExchangeOwner {
 
   /** Ends everything under way at once: the process cannot go on. */
   abandon(): void {
-    for (const exchange of [...this.#exchanges]) this.#finish(exchange);
+    for (const exchange of this.#exchanges) this.#finish(exchange);
   }
 
   /**
