@@ -65,6 +65,7 @@ export class GatewayServer {
         exchanges: pipeline.exchanges,
         bodyTooSlow: ({ request, peer }) => {
           onCut('slow_body');
+          this.#connectionOf(request.socket).fault = BODY_TIMEOUT;
           answerUnread(BODY_TIMEOUT, request.socket, peer, pipeline);
         },
         answerNotTaken: ({ request }) => this.#cut(request.socket, 'slow_answer'),
@@ -162,6 +163,7 @@ export class GatewayServer {
     fault: Refusal | null,
   ): void {
     const connection = this.#connectionOf(request.socket);
+    if (connection.fault !== null) return; // it was told that its connection ends
     const { exchange } = connection.peer;
     if (exchange === null) {
       if (this.#draining) response.shouldKeepAlive = false;
@@ -250,7 +252,14 @@ export class GatewayServer {
     this.#upgraded.add(socket);
     const response = new GatewayResponse(request);
     const upgrade = this.#upgrades.take(request, response, socket, early);
-    this.#pipeline.handle(request, response, this.#connectionOf(socket).peer, null, false, upgrade);
+    this.#pipeline.handle(
+      request,
+      response,
+      this.#connectionOf(socket).peer,
+      this.#shed(request),
+      false,
+      upgrade,
+    );
   }
 
   #isBusy(plain: Socket): boolean {

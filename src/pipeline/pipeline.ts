@@ -166,8 +166,9 @@ export class Pipeline implements ExchangeOwner {
     this.#advance(exchange, plan, 0);
   }
 
-  /** Ends an exchange: its connection or its answer is over. Called exactly once for each. */
+  /** Ends an exchange: its connection or its answer is over. Only the first call counts. */
   #finish(exchange: Exchange): void {
+    if (exchange.closed) return;
     this.#exchanges.delete(exchange);
     exchange.close();
     if (exchange.peer.exchange === exchange) exchange.peer.exchange = null;
@@ -198,10 +199,11 @@ export class Pipeline implements ExchangeOwner {
     });
   }
 
-  /** Notes that the rest of a request's body will not come; whoever met it answers it. */
+  /** Ends an exchange whose request broke off within its body; whoever met it answers it. */
   brokeOff(exchange: Exchange, refusal: Refusal): void {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
+    this.#finish(exchange);
   }
 
   #planFor(exchange: Exchange, fault: Refusal | null): Plan {

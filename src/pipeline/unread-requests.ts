@@ -15,6 +15,9 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+/** So long a client gets to read why its connection ends. Milliseconds. */
+const LINGER = 1_000;
+
 const faults = {
   headers: refusals.badRequest('headers_too_large', 431, 'request header fields too large'),
   chunkExtensions: refusals.badRequest('chunk_extensions_too_large', 413, 'payload too large'),
@@ -70,8 +73,11 @@ function answer(socket: Duplex, refusal: Refusal, traceId: string): void {
   socket.end(
     `HTTP/1.1 ${refusal.status} ${REASON_PHRASES[refusal.status]}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nX-Trace-Id: ${traceId}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
   );
+  // A client that still sends would get a reset and might not see the answer: let it read and leave.
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** What the audit trail learns of a request that could not be read: only where it came from. */

@@ -56,6 +56,22 @@ describe('each published form is refused, or arrives as exactly the requests tha
   });
 });
 
+test.each([
+  ['GET', 'close'],
+  ['DELETE', 'close'],
+  ['POST', 'keep-alive'],
+])(
+  'no request follows on the service’s connection where %s has a body it need not have: %s',
+  async (method, expected) => {
+    const client = await connect();
+    client.send(`${method} /api/lims/a HTTP/1.1\r\nHost: gateway\r\n${auth}Content-Length: 1\r\n\r\nx`);
+    await client.untilAnswers(1);
+    const [, connection] = upstream.requests[0]?.headers.find(([name]) => name === 'connection') ?? [];
+    expect(connection).toBe(expected);
+    client.close();
+  },
+);
+
 describe('several requests on one connection', () => {
   const numbered = (n: number, method = 'GET') =>
     `${method} /api/lims/${n} HTTP/1.1\r\nHost: gateway\r\n${auth}Content-Length: 1\r\n\r\nx`;

@@ -146,7 +146,7 @@ test('the files are read when a worker starts', async () => {
     expect(await nameOn(gateway)).toBe(files === server ? 'gateway' : 'stranger');
     await gateway.stop();
   }
-});
+}, 60_000);
 
 test('SIGHUP takes up a new certificate, and keeps the old one where the new one is of no use', async () => {
   const files = {
