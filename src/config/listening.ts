@@ -10,7 +10,7 @@ export const listeningFields = {
   KEEP_ALIVE_TIMEOUT: seconds(0.05, 86_400, 75),
   MAX_CONNECTIONS_PER_ADDRESS: integer(1, 1_000_000, 16_384),
   MAX_REQUESTS_PER_CONNECTION: integer(0, 1_000_000_000, 100_000),
-  MAX_EVENT_LOOP_LAG: seconds(0.001, 60, 0.25),
+  MAX_EVENT_LOOP_LAG: seconds(0.001, 60, 0.5),
   TLS_CERT: text,
   TLS_KEY: text,
   TLS_CLIENT_CA: text,

@@ -8,9 +8,6 @@ import { type ServiceObserver, UpstreamService } from './service.ts';
 import { Target } from './target.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 
-/** Methods whose requests every server expects to have a body. */
-const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
-
 /** A target that does not take a connection in this time is passed over. Milliseconds. */
 const CONNECT_TIMEOUT = 5_000;
 

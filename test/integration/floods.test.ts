@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { ask } from '../setup/client.ts';
-import { Gateway } from '../setup/gateway.ts';
+import { Gateway, PATIENT } from '../setup/gateway.ts';
 import { RawClient } from '../setup/raw-client.ts';
 import { until } from '../setup/until.ts';
 import { Upstream } from '../setup/upstream.ts';
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 function start(env: Record<string, string>): Promise<Gateway> {
-  return Gateway.start({ ...platform.env, LIMS_URL: upstream.url, ...env });
+  return Gateway.start({ ...platform.env, ...PATIENT, LIMS_URL: upstream.url, ...env });
 }
 
 async function metric(gateway: Gateway, pattern: RegExp): Promise<number> {
@@ -204,7 +204,11 @@ test('a thousand idle connections cost little and harm nobody', async () => {
 
 test('requests beyond what the event loop bears are refused at once, and all are taken again afterwards', async () => {
   const gateway = await start({ MAX_EVENT_LOOP_LAG: '0.2' });
-  const worker = Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]);
+  let worker = Number.NaN;
+  await until(() => {
+    worker = Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]);
+    return worker > 0; // what it logged may arrive later than that it is ready
+  });
   const counted = /refusals_total\{stage="request",reason="overloaded"\} (\d+)/;
   // A loop that is held up again and again, as by more work than it can do.
   let goOn: NodeJS.Timeout | undefined;

@@ -4,7 +4,7 @@ import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { expectJudged } from '../hostile/judged.ts';
 import { ask } from '../setup/client.ts';
-import { Gateway } from '../setup/gateway.ts';
+import { Gateway, PATIENT } from '../setup/gateway.ts';
 import { RawClient } from '../setup/raw-client.ts';
 import { RawUpstream } from '../setup/raw-upstream.ts';
 import { readStrictly, type StrictRequest } from '../setup/strict-http.ts';
@@ -26,7 +26,7 @@ let auth: string;
 beforeAll(async () => {
   platform = await startPlatform();
   upstream = await RawUpstream.start();
-  gateway = await Gateway.start({ ...platform.env, LIMS_URL: upstream.url });
+  gateway = await Gateway.start({ ...platform.env, ...PATIENT, LIMS_URL: upstream.url });
   auth = `Authorization: Bearer ${await platform.iam.issue(USERS.scientist)}\r\n`;
 });
 afterAll(async () => {

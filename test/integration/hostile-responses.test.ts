@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
-import { Gateway } from '../setup/gateway.ts';
+import { Gateway, PATIENT } from '../setup/gateway.ts';
 import { RawClient } from '../setup/raw-client.ts';
 import { RawUpstream } from '../setup/raw-upstream.ts';
 import { until } from '../setup/until.ts';
@@ -14,7 +14,7 @@ let head: string;
 beforeAll(async () => {
   platform = await startPlatform();
   upstream = await RawUpstream.start();
-  gateway = await Gateway.start({ ...platform.env, LIMS_URL: upstream.url, ROUTE_TIMEOUT: '1' });
+  gateway = await Gateway.start({ ...platform.env, ...PATIENT, LIMS_URL: upstream.url, ROUTE_TIMEOUT: '1' });
   head = `Host: gateway\r\nAuthorization: Bearer ${await platform.iam.issue(USERS.scientist)}\r\n\r\n`;
 });
 afterAll(async () => {
