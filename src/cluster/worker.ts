@@ -6,6 +6,7 @@ import { Audit } from '../pipeline/audit.ts';
 import { Auth } from '../pipeline/auth.ts';
 import { AuthCookie } from '../pipeline/auth-cookie.ts';
 import { Blacklist } from '../pipeline/blacklist.ts';
+import { Cors } from '../pipeline/cors.ts';
 import { Hpc } from '../pipeline/hpc.ts';
 import { TEN_A_MINUTE } from '../pipeline/leaky-bucket.ts';
 import { LiveConnections } from '../pipeline/live-connections.ts';
@@ -175,6 +176,7 @@ export class Worker {
       forwarder,
       upstreamHeaders: new UpstreamHeaders(serviceTokens, assertions, cookie),
       jwks: assertions.jwks,
+      cors: config.corsOrigins.size === 0 ? null : new Cors(config.corsOrigins),
       observer: {
         refused: ({ stage, cause }) => metrics.refused(stage, cause),
         finished: (exchange) =>

@@ -56,6 +56,11 @@ function refusalHeaders(refusal: Refusal): string[] {
   return headers;
 }
 
+/** A preflight's answer has no body (Fetch §3.2.2). */
+export function writePreflight(exchange: Exchange, headers: readonly string[]): void {
+  exchange.response.writeHead(204, ['X-Trace-Id', exchange.traceId, ...headers]).end();
+}
+
 function write(exchange: Exchange, status: number, body: string, headers: readonly string[]): void {
   exchange.response.writeHead(status, [
     'Content-Type',
@@ -67,6 +72,7 @@ function write(exchange: Exchange, status: number, body: string, headers: readon
     'X-Trace-Id',
     exchange.traceId,
     ...headers,
+    ...(exchange.cors ?? []),
   ]);
   exchange.bytesOut = body.length;
   exchange.response.end(body);

@@ -62,6 +62,9 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   /** Where the client asks to leave HTTP and the route allows it. */
   upgrade: ClientUpgrade | null = null;
 
+  /** Headers for the page that asks, flat; null: CORS is not spoken. */
+  cors: readonly string[] | null = null;
+
   // outcome
   /** Whether the answer is an event stream, which ends with its token. */
   eventStream = false;

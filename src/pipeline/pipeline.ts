@@ -7,11 +7,12 @@ import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
 import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
 import { offeredProtocol } from '../upstream/websocket/handshake.ts';
 import { AnswerGate } from './answer-gate.ts';
-import { type Answer, OK, VERSION, verified, writeAnswer, writeRefusal } from './answers.ts';
+import { type Answer, OK, VERSION, verified, writeAnswer, writePreflight, writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
 import { bodyLimit } from './body-limit.ts';
 import type { ClientUpgrade } from './client-upgrade.ts';
 import { Confirm } from './confirm.ts';
+import type { Cors } from './cors.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason } from './live-connections.ts';
@@ -45,7 +46,9 @@ export class Pipeline implements ExchangeOwner {
   readonly #health: Plan;
   readonly #version: Plan;
   readonly #keys: Plan;
+  readonly #preflight: Plan;
   readonly #routes: RouteTable;
+  readonly #cors: Cors | null;
   readonly #audit: Audit;
   readonly #observer: ExchangeObserver;
   readonly #log: (error: unknown, stage: StageName, traceId: string) => void;
@@ -66,6 +69,8 @@ export class Pipeline implements ExchangeOwner {
     upstreamHeaders: UpstreamHeaders;
     /** The gateway's public keys, as a JSON Web Key Set. */
     jwks: string;
+    /** Null: CORS is not spoken, and a preflight is a request like any other. */
+    cors: Cors | null;
     observer: ExchangeObserver;
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
@@ -108,11 +113,18 @@ export class Pipeline implements ExchangeOwner {
     this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
     const keys: Answer = { body: parts.jwks, headers: [] };
     this.#keys = { stages: [trace, audit], conclude: (exchange) => this.#answerOwn(exchange, keys) };
+    const { cors } = parts;
+    this.#preflight = {
+      stages: [trace, audit],
+      conclude: (exchange) =>
+        exchange.hold(204, () => writePreflight(exchange, cors?.preflightHeaders(exchange) ?? [])),
+    };
     const pipeline = this;
     this.#onResponseClose = function onResponseClose() {
       if (this.exchange !== null) pipeline.#finish(this.exchange);
     };
     this.#routes = parts.routes;
+    this.#cors = cors;
     this.#audit = audit;
     this.gate =
       audit.strict === null
@@ -153,6 +165,7 @@ export class Pipeline implements ExchangeOwner {
     const exchange = new Exchange(request, response, head, peer, this);
     exchange.expectsContinue = expectsContinue;
     exchange.upgrade = upgrade;
+    if (this.#cors !== null) exchange.cors = this.#cors.headersFor(head);
     response.exchange = exchange;
     response.on('close', this.#onResponseClose);
     peer.exchange = exchange;
@@ -160,7 +173,7 @@ export class Pipeline implements ExchangeOwner {
     const unsound = faultOf(exchange);
     // Whoever sent it may see another end of it than the parser did: the parser stops at a request that asks
     // for another protocol, and passes over what came in the same read.
-    if (unsound !== null || head.upgrade !== '') response.shouldKeepAlive = false;
+    if (unsound !== null || head.asksUpgrade) response.shouldKeepAlive = false;
     const plan = this.#planFor(exchange, unsound ?? fault);
     exchange.audited = plan !== this.#health && plan !== this.#version;
     this.#advance(exchange, plan, 0);
@@ -209,6 +222,7 @@ export class Pipeline implements ExchangeOwner {
     const target = parseTarget(exchange.request.url ?? '');
     if (target === null) return this.#refusing(targetFault(exchange.request.url ?? ''));
     exchange.target = target;
+    if (this.#cors?.isPreflight(exchange) === true) return this.#preflight;
     const match = this.#routes.find(target.path);
     if (match !== null) return this.#planForRoute(exchange, target, match, this.#service);
     if (!target.encodedSlash) {

@@ -50,7 +50,10 @@ function finish(exchange: Exchange, headers: string[]): void {
   headers.push('X-Trace-Id', exchange.traceId, 'traceparent', exchange.traceparent);
   if (head.contentLength !== '' && exchange.body === null) headers.push('content-length', head.contentLength);
   exchange.upstreamHeaders = headers;
-  exchange.answerHeaders = ['X-Trace-Id', exchange.traceId];
+  exchange.answerHeaders =
+    exchange.cors === null
+      ? ['X-Trace-Id', exchange.traceId]
+      : ['X-Trace-Id', exchange.traceId, ...exchange.cors];
 }
 
 /** A loop, because spreading into push is slower for lists this short. */

@@ -37,6 +37,8 @@ export interface UpstreamCall {
   readonly body: Buffer | null;
   /** The protocol the upstream is asked to switch to; null: HTTP it stays. */
   readonly upgradeProtocol: string | null;
+  /** What the gateway says about the page that asks, flat, in place of what the service says; null: nothing. */
+  readonly cors: readonly string[] | null;
   /** Headers the gateway adds to the answer, flat. */
   readonly answerHeaders: readonly string[];
   /** Set when the answer is an event stream. */

@@ -19,6 +19,7 @@ export const Rule = {
   ForwardedHost: 13,
   ContentType: 14,
   Upgrade: 15,
+  Origin: 16,
 } as const;
 export type Rule = (typeof Rule)[keyof typeof Rule];
 
@@ -28,6 +29,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['content-length', Rule.ContentLength],
   ['content-type', Rule.ContentType],
   ['host', Rule.Host],
+  ['origin', Rule.Origin],
   ['traceparent', Rule.Traceparent],
   ['transfer-encoding', Rule.TransferEncoding],
   ['via', Rule.Via],

@@ -23,6 +23,10 @@ export class RequestHead {
   transferEncoding = '';
   transferEncodingCount = 0;
   contentTypeCount = 0;
+  origin = '';
+  originCount = 0;
+  /** Whether there is the header `Upgrade`, empty or not: the parser stops at it. */
+  asksUpgrade = false;
   /** The protocols asked for; empty also where the header is. */
   upgrade = '';
 
@@ -36,6 +40,10 @@ export class RequestHead {
       if (rule === Rule.Pass) this.passed.push(name, value);
       else if (rule === Rule.ContentType) {
         this.contentTypeCount++;
+        this.passed.push(name, value);
+      } else if (rule === Rule.Origin) {
+        this.origin = value;
+        this.originCount++;
         this.passed.push(name, value);
       } else if (rule === Rule.Connection) connection = connection === '' ? value : `${connection},${value}`;
       else if (rule !== Rule.Drop) this.#note(rule, value);
@@ -79,6 +87,7 @@ export class RequestHead {
         this.forwardedHost = value;
         break;
       case Rule.Upgrade:
+        this.asksUpgrade = true;
         this.upgrade = joined(this.upgrade, value);
         break;
       case Rule.Via:

@@ -214,6 +214,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
         : '';
     for (const name in headers) {
       if (DROPPED.has(name)) continue;
+      if (this.#call.cors !== null && name.startsWith('access-control-')) continue;
       if (named !== '' && named.split(',').some((option) => option.trim() === name)) continue;
       const value = headers[name];
       if (typeof value === 'string') flat.push(name, value);
