@@ -1,7 +1,12 @@
 import { execFileSync } from 'node:child_process';
 
 /** Programs that tests run; each is named like its package, and tells its version when asked so. */
-const PROGRAMS = { 'redis-server': '--version', nginx: '-v', openssl: 'version' };
+const PROGRAMS = {
+  'redis-server': '--version',
+  nginx: '-v',
+  openssl: 'version',
+  chromium: '--version',
+};
 
 /** Makes sure that they are there before any test runs: installs them if it may, else says what to do. */
 export default function ensureSystemPrograms(): void {
