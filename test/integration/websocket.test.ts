@@ -329,6 +329,7 @@ describe('what is no upgrade', () => {
   test.each([
     ['h2c', '/api/lims/x', 'h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__\r\n'],
     ['a protocol the route does not allow', '/api/plain/x', 'websocket', ''],
+    ['an empty list', '/api/lims/x', '', ''],
   ])(
     '%s stays HTTP, and its request is the last one of its connection',
     async (_name, path, protocol, more) => {

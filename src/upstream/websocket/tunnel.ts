@@ -79,6 +79,9 @@ export class Tunnel {
   start(early: readonly Buffer[]): void {
     this.#up.start(early);
     this.#down.start([]);
+    // Either may have gone while the answer was held back; nothing more is heard of it.
+    if (this.#client.closed) this.#onClose(this.#upstream);
+    if (this.#upstream.closed) this.#onClose(this.#client);
   }
 
   /** Closes both sides in the protocol's own words where it is WebSocket; cuts them where that takes too long. */
