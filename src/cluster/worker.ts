@@ -148,6 +148,7 @@ export class Worker {
     knowledge.revocations.onOutdated = () => live.lookSoon();
     const audit = new Audit(trail);
     const routes = new RouteTable(config.routes);
+    const socketLimit = new SocketLimit(config.maxSocketsPerIdentity, knowledge.redis);
     const upgrades = new Upgrades({
       routes,
       idleTimeout: config.streamIdleTimeout,
@@ -159,7 +160,7 @@ export class Worker {
       auth,
       policy: new Policy(knowledge.decisions, new PolicyEngine(policyEngine)),
       hpc: new Hpc(new HpcEngine(hpcEngine), config.cacheMax),
-      socketLimit: new SocketLimit(config.maxSocketsPerIdentity),
+      socketLimit,
       audit,
       routes,
       accounts:
@@ -209,6 +210,7 @@ export class Worker {
         await trail?.close();
         await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
         live.close();
+        socketLimit.close();
         knowledge.close();
       },
     });

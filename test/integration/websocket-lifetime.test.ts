@@ -36,6 +36,13 @@ afterAll(async () => {
 const events = async () =>
   (await redis.xrange('audit:events', '-', '+')).map(([, [, data = '']]) => JSON.parse(data));
 
+/** Places for sockets that are taken in Redis. */
+async function heldPlaces(): Promise<number> {
+  const keys = await redis.keys('gateway:*:sockets:open');
+  const counts = await Promise.all(keys.map((key) => redis.zcard(key)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 /** Lets the upstream echo, and notes the codes its sockets are closed with. */
 function echoing(): number[] {
   const codes: number[] = [];
@@ -120,6 +127,28 @@ test('200 echoing sockets end with 1001 when the gateway stops, and no echo is d
   expect(sockets.filter(({ code, faults }) => code !== 1001 || faults > 0)).toEqual([]);
   expect(upstreamCodes.filter((code) => code !== 1001)).toEqual([]);
   expect(stopping.output).not.toContain('cut at the end');
+});
+
+test('a caller’s sockets are counted over all workers', async () => {
+  echoing();
+  await until(async () => (await heldPlaces()) === 0);
+  const limited = await Gateway.start({
+    ...platform.env,
+    LIMS_URL: upstream.url,
+    WORKERS: '2',
+    MAX_SOCKETS_PER_IDENTITY: '3',
+  });
+  const gpu = await platform.iam.issue(USERS.gpu);
+  // Connections go to the workers in turn.
+  const open = await Promise.all([1, 2, 3].map(() => openSocket(limited, '/api/lims/ws', gpu)));
+  for (let i = 0; i < 2; i++) expect((await refusedSocket(limited, '/api/lims/ws', gpu)).status).toBe(429);
+  open[0]?.close();
+  await until(async () => (await heldPlaces()) === 2);
+  open[0] = await openSocket(limited, '/api/lims/ws', gpu);
+  expect((await refusedSocket(limited, '/api/lims/ws', gpu)).status).toBe(429);
+  for (const socket of open) socket.close();
+  await until(async () => (await heldPlaces()) === 0);
+  await limited.stop();
 });
 
 test('a logout closes the sockets of its token with 1008 on both sides, and no others', async () => {
