@@ -135,6 +135,7 @@ export class GatewayServer {
     }
     this.#upgrades.drain();
     const cut = await this.#drain.run(timeout);
+    await this.#upgrades.drained();
     this.#shedding.stop();
     this.#slowClients.stop();
     return cut;

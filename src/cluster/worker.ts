@@ -218,6 +218,7 @@ export class Worker {
     process.on('uncaughtException', (error) => {
       log.fatal({ err: error }, 'worker cannot go on');
       pipeline.abandon();
+      upgrades.abandon();
       trail?.flushSync();
       process.exit(1);
     });

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type { Identity } from '../platform/identity.ts';
 import type { Peer } from '../upstream/peer.ts';
 import { parseTarget } from '../upstream/request-target.ts';
@@ -13,6 +14,11 @@ import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason, LiveConnection, LiveConnections } from './live-connections.ts';
 import { UpgradeClosed } from './upgrade-closed.ts';
 
+/** What the services still have to say when all clients are gone may take so long. Milliseconds. */
+const LAST_WORDS = 5_000;
+
+const DRAIN_POLL = 20;
+
 /** An open tunnel, for whoever watches over the token it was opened with. */
 class OpenUpgrade implements LiveConnection {
   readonly identity: Identity;
@@ -20,10 +26,14 @@ class OpenUpgrade implements LiveConnection {
   /** It ends with its token. */
   readonly graceful = false;
   readonly tunnel: Tunnel;
+  readonly event: UpgradeClosed;
+  readonly release: (() => void) | null;
 
-  constructor(identity: Identity, tunnel: Tunnel) {
+  constructor(identity: Identity, tunnel: Tunnel, event: UpgradeClosed, release: (() => void) | null) {
     this.identity = identity;
     this.tunnel = tunnel;
+    this.event = event;
+    this.release = release;
   }
 
   /** Closes both sides with 1008 (policy violation). */
@@ -93,28 +103,42 @@ export class Upgrades {
   ): void {
     const { identity } = exchange;
     if (identity === null) throw new Error('nothing is forwarded without an identity');
-    const closed = new UpgradeClosed(exchange);
     const tunnel = new Tunnel(client, upstream, {
       frames: isWebSocket(protocol),
       idleTimeout: this.#idleTimeout,
-      onOver: (end) => {
-        this.#open.delete(opened);
-        this.#live.delete(opened);
-        release?.();
-        this.#audit.record(closed.with(end, tunnel.bytesIn, tunnel.bytesOut));
-        this.#onClosed(closed.routeService, end);
-      },
+      onOver: (end) => this.#over(opened, end),
     });
-    const opened = new OpenUpgrade(identity, tunnel);
+    const opened = new OpenUpgrade(identity, tunnel, new UpgradeClosed(exchange), release);
     this.#open.add(opened);
     this.#live.add(opened);
     tunnel.start(early);
     if (this.#draining) tunnel.end('drain');
   }
 
+  #over(opened: OpenUpgrade, end: TunnelEnd): void {
+    const { tunnel, event, release } = opened;
+    if (!this.#open.delete(opened)) return;
+    this.#live.delete(opened);
+    release?.();
+    this.#audit.record(event.with(end, tunnel.bytesIn, tunnel.bytesOut));
+    this.#onClosed(event.routeService, end);
+  }
+
   /** Tells every peer that the gateway goes away; those that do not close then are cut. */
   drain(): void {
     this.#draining = true;
     for (const { tunnel } of this.#open) tunnel.end('drain');
+  }
+
+  /** Resolves when no tunnel is open any more, each with its event, or after a while that each has to end in. */
+  async drained(): Promise<void> {
+    const startedAt = performance.now();
+    while (this.#open.size > 0 && performance.now() - startedAt < LAST_WORDS) await setTimeout(DRAIN_POLL);
+    this.abandon();
+  }
+
+  /** Notes the end of all that is open, at once: the process cannot go on. */
+  abandon(): void {
+    for (const opened of [...this.#open]) this.#over(opened, 'reset');
   }
 }
