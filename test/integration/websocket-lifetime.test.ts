@@ -137,6 +137,7 @@ test.each(['SIGTERM', 'SIGHUP'] as const)(
     expect(reasons.filter((reason) => reason === 'upgrade_drain')).toHaveLength(200);
     expect(stopping.output).not.toContain('cut at the end');
   },
+  60_000,
 );
 
 test('a caller’s sockets are counted over all workers', async () => {
