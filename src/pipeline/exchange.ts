@@ -167,6 +167,10 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
     return this.upgrade === null ? null : this.upgrade.protocol;
   }
 
+  get chunked(): boolean {
+    return this.head.hasBody && this.head.contentLength === '';
+  }
+
   // What the audit trail reads.
   get path(): string {
     return this.target.path;

@@ -70,16 +70,12 @@ export class Pipeline implements ExchangeOwner {
     log: (error: unknown, stage: StageName, traceId: string) => void;
   }) {
     const { auth, policy, hpc, socketLimit, audit, forwarder, upstreamHeaders } = parts;
-    const forward = (exchange: Exchange) => {
-      if (exchange.expectsContinue && exchange.body === null) exchange.response.writeContinue();
-      exchange.upstream = forwarder.forward(exchange);
-    };
     const confirm = new Confirm(auth);
     this.#service = {
       stages: [trace, auth, bodyLimit, policy, hpc, audit, confirm],
       conclude: (exchange) => {
         upstreamHeaders.complete(exchange);
-        forward(exchange);
+        exchange.upstream = forwarder.forward(exchange);
       },
     };
     this.#accounts = parts.accounts && {
@@ -88,7 +84,7 @@ export class Pipeline implements ExchangeOwner {
         stages: [trace, parts.accounts.limit, bodyLimit, audit],
         conclude: (exchange) => {
           upstreamHeaders.completeForIam(exchange);
-          forward(exchange);
+          exchange.upstream = forwarder.forward(exchange);
         },
       },
     };

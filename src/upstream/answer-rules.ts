@@ -1,20 +1,5 @@
 import { errors } from 'undici';
 
-/** Fields that only mean something before the body (RFC 9110 §6.5.1). */
-const NO_TRAILERS: ReadonlySet<string> = new Set([
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'content-type',
-  'set-cookie',
-  'trailer',
-]);
-
-/** Whether an answer may end with this field. */
-export function mayBeTrailer(name: string): boolean {
-  return !NO_TRAILERS.has(name);
-}
-
 /** What is wrong with the framing of an answer that the parser let through; null where nothing is. */
 export function framingFault(headers: Readonly<Record<string, string | string[] | undefined>>): Error | null {
   const coding = headers['transfer-encoding'];

@@ -33,6 +33,10 @@ export interface UpstreamCall {
   /** All headers for the upstream but `Host`, flat. */
   readonly upstreamHeaders: string[];
   readonly hasBody: boolean;
+  /** Whether the body's length is unknown; trailers may follow it. */
+  readonly chunked: boolean;
+  /** Whether the client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean;
   /** The whole body, where it was already read; null: it is still to come. */
   readonly body: Buffer | null;
   /** The protocol the upstream is asked to switch to; null: HTTP it stays. */

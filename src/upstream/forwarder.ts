@@ -5,6 +5,7 @@ import { type Carrier, Delivery, type RetryResult } from './delivery.ts';
 import { HealthChecks } from './health-check.ts';
 import { RequestBody } from './request-body.ts';
 import { type ServiceObserver, UpstreamService } from './service.ts';
+import { needsStreaming, StreamedRequest } from './streamed-request.ts';
 import { Target } from './target.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 
@@ -74,6 +75,10 @@ export class Forwarder implements Carrier {
 
   send(call: UpstreamCall, target: Target, response: UpstreamResponse): void {
     try {
+      if (needsStreaming(call)) {
+        new StreamedRequest(call, target, response, this.#streamIdleTimeout).start();
+        return;
+      }
       target.pool.dispatch(
         {
           origin: target.origin,

@@ -45,8 +45,8 @@ export class RequestBody extends Readable {
   readonly #onEnd = () => {
     this.push(null);
   };
-  readonly #onError = (error: Error) => {
-    this.destroy(error);
+  readonly #onError = () => {
+    this.destroy(new RequestBodyError('aborted'));
   };
   readonly #onClose = () => {
     if (!this.#call.request.complete) this.destroy(new RequestBodyError('aborted'));

@@ -2,9 +2,10 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { framingFault, interimFault, mayBeTrailer } from './answer-rules.ts';
+import { framingFault, interimFault } from './answer-rules.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
 import { faultOf } from './faults.ts';
+import { mayBeTrailer } from './trailers.ts';
 
 /** Response headers that end here: hop-by-hop ones, the gateway's own, and what only services may see. */
 const DROPPED = new Set([
@@ -202,7 +203,9 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
       this.#owner.truncated();
       return;
     }
-    this.#owner.failed(faultOf(error), this.#sent, this.#answering);
+    const fault = faultOf(error);
+    // What went wrong before there was a connection, in TLS say, is a refusal of it.
+    this.#owner.failed(!this.#sent && fault === 'reset' ? 'refused' : fault, this.#sent, this.#answering);
   }
 
   #answerHeaders(headers: Record<string, string | string[] | undefined>): string[] {
