@@ -13,6 +13,7 @@ export class HealthChecks {
   readonly #service: UpstreamService;
   readonly #check: HealthCheck;
   readonly #failures = new Map<Target, number>();
+  readonly #asked = new Set<Target>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(service: UpstreamService, check: HealthCheck) {
@@ -32,22 +33,24 @@ export class HealthChecks {
   }
 
   async #ask(target: Target): Promise<void> {
+    if (this.#asked.has(target)) return; // a slow answer is waited for, not overtaken
+    this.#asked.add(target);
     const isWell = await this.#isWell(target);
+    this.#asked.delete(target);
     const failures = isWell ? 0 : (this.#failures.get(target) ?? 0) + 1;
     this.#failures.set(target, failures);
     if (isWell || failures >= FAILURES) this.#service.checked(target, isWell);
   }
 
   async #isWell(target: Target): Promise<boolean> {
-    const timeout = Math.min(this.#check.interval, TIMEOUT);
     try {
       const answer = await target.pool.request({
         method: 'GET',
         path: target.basePath + this.#check.path,
         headers: { 'x-internal-service': 'gateway' },
-        signal: AbortSignal.timeout(timeout),
+        signal: AbortSignal.timeout(TIMEOUT),
       });
-      await answer.body.dump({ limit: 65_536, signal: AbortSignal.timeout(timeout) });
+      await answer.body.dump({ limit: 65_536, signal: AbortSignal.timeout(TIMEOUT) });
       return answer.statusCode >= 200 && answer.statusCode < 400;
     } catch {
       return false; // what went wrong is the target's affair; that it did is the answer

@@ -15,9 +15,6 @@ export const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
 /** Decision services may take as long as a busy machine needs: for tests of something else. */
 export const PATIENT = { IAM_TIMEOUT: '20', POLICY_TIMEOUT: '20' };
 
-/** Decision services may take as long as a busy machine needs: for tests of something else. */
-export const PATIENT = { IAM_TIMEOUT: '20', POLICY_TIMEOUT: '20' };
-
 /** A gateway started as its users start it, with what it printed. */
 export class Gateway {
   readonly url: string;
