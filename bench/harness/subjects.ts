@@ -146,6 +146,7 @@ function ensure(program: string): void {
 /** Everything that is measured, by name. */
 export const subjects = {
   gateway: gateway('gateway, audit async'),
+  gatewayStrict: gateway('gateway, audit strict', { AUDIT_MODE: 'strict' }),
   gatewayAuditOff: gateway('gateway, audit off', { AUDIT_MODE: 'off' }),
   gatewayTwoWorkers: gateway('gateway, 2 workers, all cores', { WORKERS: '2' }, { cores: 'all' }),
   gatewayOneWorker: gateway('gateway, 1 worker, all cores', {}, { cores: 'all' }),

@@ -24,6 +24,7 @@ export const scenarios: readonly Scenario[] = [
     cases: [
       { id: 'warm', title: 'gateway, audit async', subject: 'gateway', shape: shape() },
       { id: 'warm-off', title: 'gateway, audit off', subject: 'gatewayAuditOff', shape: shape() },
+      { id: 'warm-strict', title: 'gateway, audit strict', subject: 'gatewayStrict', shape: shape() },
       { id: 'bare', title: 'bare node:http + undici proxy', subject: 'bare', shape: shape() },
       { id: 'hello', title: 'node:http hello, no proxy', subject: 'hello', shape: shape() },
       { id: 'nginx-auth', title: 'nginx auth_request cached, log', subject: 'nginxAuth', shape: shape() },
