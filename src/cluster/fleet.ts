@@ -81,7 +81,7 @@ export class Fleet {
   drain(): void {
     this.#draining = true;
     if (this.#members.size === 0) this.#events.empty();
-    for (const member of this.#members.values()) member.retire(STOP_IDLE);
+    for (const member of this.#members.values()) member.retire(STOP_IDLE, true);
   }
 
   kill(): void {

@@ -7,6 +7,7 @@ import { type Member, Roster } from '../pipeline/roster.ts';
 import { answerUnread, BODY_TIMEOUT, parserFault } from '../pipeline/unread-requests.ts';
 import type { Upgrades } from '../pipeline/upgrades.ts';
 import { type Refusal, refusals } from '../pipeline/verdict.ts';
+import { emptyAcceptQueue } from './accept-queue.ts';
 import { ClientConnection } from './client-connection.ts';
 import { ConnectionDrain } from './connection-drain.ts';
 import { ConnectionLimit } from './connection-limit.ts';
@@ -121,9 +122,11 @@ export class GatewayServer {
   /**
    * Stops accepting and waits until every exchange has ended; each connection closes with its last answer.
    * Resolves to the number of connections that were cut because `timeout` milliseconds were over.
+   * @param stopping whether nobody else goes on accepting from the same socket
    */
-  async drain(timeout: number): Promise<number> {
+  async drain(timeout: number, stopping: boolean): Promise<number> {
     this.#draining = true;
+    if (stopping) await emptyAcceptQueue(this.#server);
     // The base class's close: the HTTP server's would cut idle connections at once, and with them requests
     // that are on their way.
     NetServer.prototype.close.call(this.#server);

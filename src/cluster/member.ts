@@ -67,13 +67,16 @@ export class Member {
     this.worker.send(message, () => {});
   }
 
-  /** Lets the worker finish what it has. May be called again with another `idle`. */
-  retire(idle: number): void {
+  /**
+   * Lets the worker finish what it has. May be called again with another `idle`.
+   * @param stopping whether all workers retire
+   */
+  retire(idle: number, stopping = false): void {
     if (!this.retiring) this.#deadline = performance.now() + this.reading.config.drainTimeout + EXIT_GRACE;
     this.retiring = true;
     // One that does not listen to messages yet has no handler for the signal either, and ends at once.
     if (this.status === null) this.worker.process.kill('SIGTERM');
-    else this.send({ kind: 'drain', idle });
+    else this.send({ kind: 'drain', idle, stopping });
   }
 
   /** Kills a worker that is stuck or overdue; gives why. */

@@ -31,6 +31,8 @@ interface DrainRequest {
   readonly kind: 'drain';
   /** Milliseconds after which an idle connection is taken to have no request on its way. */
   readonly idle: number;
+  /** Whether the gateway stops: nobody goes on accepting from the socket they share. */
+  readonly stopping: boolean;
 }
 
 /** The primary asks for a worker's metrics. */

@@ -229,17 +229,20 @@ export class Worker {
   }
 
   #listenToPrimary(metrics: Metrics, drainTimeout: number): void {
-    const drain = (idle?: number) => void this.#drain(metrics, drainTimeout, idle);
+    const drain = (stopping: boolean) => void this.#drain(metrics, drainTimeout, stopping);
     process.on('message', (message) => {
       if (!isToWorker(message)) return;
-      if (message.kind === 'drain') drain(message.idle);
-      else if (message.kind === 'metrics-request') void this.#sendMetrics(metrics, message.id);
+      if (message.kind === 'drain') {
+        this.#server.drainIdle = message.idle;
+        drain(message.stopping);
+      }
+      if (message.kind === 'metrics-request') void this.#sendMetrics(metrics, message.id);
     });
     // The primary decides; a terminal's signals reach every process of the group.
     process.on('SIGINT', () => {});
     process.on('SIGHUP', () => {});
-    process.on('SIGTERM', () => drain());
-    process.on('disconnect', () => drain());
+    process.on('SIGTERM', () => drain(false));
+    process.on('disconnect', () => drain(true));
   }
 
   #report(): void {
@@ -269,12 +272,11 @@ export class Worker {
     });
   }
 
-  async #drain(metrics: Metrics, timeout: number, idle?: number): Promise<void> {
-    if (idle !== undefined) this.#server.drainIdle = idle;
+  async #drain(metrics: Metrics, timeout: number, stopping: boolean): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
     this.#report();
-    const cut = await this.#server.drain(timeout);
+    const cut = await this.#server.drain(timeout, stopping);
     if (cut > 0) this.#log.warn({ connections: cut }, 'connections were cut at the end of DRAIN_TIMEOUT');
     await this.#closeAll();
     await this.#sendMetrics(metrics, null);
