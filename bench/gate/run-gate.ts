@@ -6,7 +6,7 @@ import { Surroundings } from '../harness/surroundings.ts';
 import type { LoadResult } from '../load/spec.ts';
 import type { Case } from '../scenarios/scenario.ts';
 import { type CaseName, type Check, cases, checks } from './checks.ts';
-import { type Judgement, judge, type RoundRatio } from './judge.ts';
+import { type Judgement, judge, type RoundRatio, TOLERANCE } from './judge.ts';
 
 /** A slowdown the gate must see: so much more CPU time for each request. */
 const PLANTED = 0.15;
@@ -103,13 +103,19 @@ function judgeAll(
     });
   };
   const limitOf = (check: Check) => limits[check.id] ?? Number.POSITIVE_INFINITY;
-  const [first] = checks;
+  const innocent = samples.get('warm') ?? [];
+  // Against the gateway itself: whether the method sees a slowdown must not depend on the record.
+  const slowness = slow?.flatMap((one, round) => {
+    const other = innocent[round];
+    if (other === undefined) return [];
+    return [{ ratio: one.cpu / other.cpu, foreignLoad: Math.max(one.foreignLoad, other.foreignLoad) }];
+  });
   return {
     checks: checks.map((check) => ({
       check,
       judgement: judge(rounds(check, samples.get(check.of) ?? []), limitOf(check)),
     })),
-    planted: slow === null || first === undefined ? null : judge(rounds(first, slow), limitOf(first)),
+    planted: slowness === undefined ? null : judge(slowness, 1 + TOLERANCE),
   };
 }
 
