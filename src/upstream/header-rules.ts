@@ -46,7 +46,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   // CGI programs take it for their own outgoing proxy (CVE-2016-5385).
   ...dropped('proxy'),
   // Identity, tenancy, permission and service claims that no family below covers.
-  ...dropped('x-admin', 'x-email', 'x-api-key-exchange-secret', 'x-caller-service'),
+  ...dropped('x-org', 'x-admin', 'x-email', 'x-api-key-exchange-secret', 'x-caller-service'),
   // Where the request came from: written anew from the connection (contract §8).
   ...dropped('client-ip', 'forwarded', 'true-client-ip', 'cf-connecting-ip', 'fastly-client-ip'),
   ...dropped('x-cluster-client-ip', 'x-host', 'x-azure-clientip', 'x-appengine-user-ip'),
@@ -61,7 +61,19 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 const DROPPED_FAMILIES: readonly string[] = [
   // Who is asking, and for whom.
   ...['x-account', 'x-client-id', 'x-consumer', 'x-credential', 'x-group', 'x-identity', 'x-impersonat'],
-  ...['x-org', 'x-principal', 'x-subject', 'x-team', 'x-tenant', 'x-user', 'impersonate-'],
+  // Not `x-org`: an organism is no organization.
+  ...[
+    'x-org-',
+    'x-orgid',
+    'x-organization',
+    'x-organisation',
+    'x-principal',
+    'x-subject',
+    'x-team',
+    'x-tenant',
+    'x-user',
+    'impersonate-',
+  ],
   // What they may do.
   ...['x-claim', 'x-permission', 'x-role', 'x-scope', 'x-hasura-'],
   // How they were authenticated.
