@@ -97,7 +97,10 @@ export class StreamedRequest implements Dispatcher.DispatchController {
 
   #headers(): string[] {
     const { upstreamHeaders, chunked, expectsContinue, request } = this.#call;
-    const headers = ['Host', new URL(this.#target.origin).host, 'Connection', 'close', ...upstreamHeaders];
+    const { host } = new URL(this.#target.origin);
+    // Not `close`, although it ends with the answer: a service that answers early would close the connection
+    // with bytes unread, and the reset would overtake its answer.
+    const headers = ['Host', host, 'Connection', 'keep-alive', ...upstreamHeaders];
     if (expectsContinue) headers.push('Expect', '100-continue');
     if (!chunked) return headers;
     headers.push('Transfer-Encoding', 'chunked');
