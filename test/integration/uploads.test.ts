@@ -39,6 +39,8 @@ beforeAll(async () => {
     DRAIN_TIMEOUT: '0',
     // IAM shares this process with both ends of the transfers: it may take its time to answer.
     REVOCATION_BOUND: '60',
+    IAM_TIMEOUT: '60',
+    POLICY_TIMEOUT: '60',
   });
   token = await platform.iam.issue(USERS.scientist);
 });

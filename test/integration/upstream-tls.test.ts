@@ -18,6 +18,8 @@ let url: string;
 let token: string;
 let authority: CertificateFiles;
 let ours: CertificateFiles;
+// The decision services share the machine with everything else.
+const PATIENT = { IAM_TIMEOUT: '60', POLICY_TIMEOUT: '60', DRAIN_TIMEOUT: '0' };
 const certificates = new Certificates();
 
 beforeAll(async () => {
@@ -58,7 +60,7 @@ function routesFile(tls: object | undefined): string {
 
 /** Asks through a gateway whose route has these fields of `tls`: without a body, and with a streamed one. */
 async function askWith(tls: object | undefined): Promise<(string | number)[]> {
-  const gateway = await Gateway.start({ ...platform.env, ROUTES_FILE: routesFile(tls), DRAIN_TIMEOUT: '0' });
+  const gateway = await Gateway.start({ ...platform.env, ROUTES_FILE: routesFile(tls), ...PATIENT });
   const plain = await ask(`${gateway.url}/api/x/a`, { token });
   const streamed = await ask(`${gateway.url}/api/x/a`, {
     token,
