@@ -6,8 +6,11 @@ import type { ThreadOptions, ThreadReply, ThreadTask } from './thread-options.ts
 
 export type { AuditSubject } from './facts.ts';
 
-/** A batch this large does not wait for the flush interval. */
-const EAGER_BATCH = 128;
+/**
+ * A batch this large does not wait for the flush interval. Handing over costs both threads a switch and cold caches:
+ * at 10,000 requests a second 128 took an eighth more CPU time than what gathers in 20 ms.
+ */
+const EAGER_BATCH = 512;
 
 /** How often the thread looks after what waits. Milliseconds. */
 const TICK = 1_000;
@@ -51,6 +54,7 @@ export class AuditTrail {
   readonly #thread: Piscina<ThreadTask, ThreadReply>;
   readonly #taken = new Int32Array(new SharedArrayBuffer(4));
   readonly #batch = new FactsBatch(EAGER_BATCH * 2);
+  readonly #eagerBatch: number;
   #promises: ((kept: boolean) => void)[] = [];
   #promiseBatches = 0;
   #flushTimer: NodeJS.Timeout | null = null;
@@ -67,6 +71,7 @@ export class AuditTrail {
 
   private constructor(options: AuditOptions, log: AuditLog) {
     this.#options = options;
+    this.#eagerBatch = Math.min(EAGER_BATCH, options.backlogMax);
     this.#log = log;
     const { redisUrl, jwtSecret, stateDir, strict, backlogMax, spoolMax, retention } = options;
     const workerData: ThreadOptions = {
@@ -134,7 +139,7 @@ export class AuditTrail {
       return;
     }
     this.#batch.add(subject, false);
-    if (this.#batch.count >= EAGER_BATCH) this.#flush();
+    if (this.#batch.count >= this.#eagerBatch) this.#flush();
     else this.#flushTimer ??= setTimeout(() => this.#flush(), this.#options.flushInterval);
   }
 
