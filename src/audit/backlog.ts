@@ -1,5 +1,5 @@
 import type { Facts } from './facts.ts';
-import { eventFrame, type SignedEvent } from './frame.ts';
+import { type FramedEvents, FrameWriter } from './frame-writer.ts';
 import { Fresh } from './fresh.ts';
 import type { Scribe, Source } from './scribe.ts';
 import { isBefore, type Position } from './segments.ts';
@@ -12,7 +12,7 @@ const SHIPMENT_MAX = 1024;
 
 /** Events on their way to the stream, and what to do once it has answered. */
 export interface Shipment {
-  readonly events: readonly SignedEvent[];
+  readonly events: FramedEvents;
   /** The stream has taken them; `lastId` is the last one's. */
   taken(lastId: string): void;
   /** @param certain whether it is known that none of them arrived */
@@ -31,6 +31,7 @@ export class Backlog {
   /** Null while the folder cannot be used. */
   #spool: Spool | null = null;
   readonly #fresh = new Fresh();
+  readonly #writer = new FrameWriter();
   /** Whether the spool holds events behind the fresh ones that are not in memory. */
   #behind = false;
   #behindSince = 0;
@@ -124,22 +125,17 @@ export class Backlog {
       return false;
     }
     const mark = this.#scribe.chain.mark();
-    const events: SignedEvent[] = [];
-    let frames = '';
+    let events: FramedEvents;
     try {
+      events = this.#write(sources.filter((source) => !isIntent(source)));
       for (const source of sources) {
         if (isIntent(source)) {
           const promise = this.#scribe.promise(source);
-          frames += eventFrame('i', promise);
+          this.#writer.add('i', promise);
           spool.promise(source.eventId, promise);
-          continue;
-        }
-        const event = this.#scribe.write(source);
-        frames += eventFrame('e', event);
-        events.push(event);
-        if (!('promise' in source)) spool.keep(source.eventId);
+        } else if (!('promise' in source)) spool.keep(source.eventId);
       }
-      this.#append(spool, frames, sources.some(isIntent));
+      this.#append(spool, this.#writer.bytes, sources.some(isIntent));
     } catch (error) {
       this.#scribe.chain.reset(mark);
       for (const source of sources) if (isIntent(source)) spool.keep(source.eventId);
@@ -151,19 +147,26 @@ export class Backlog {
     return true;
   }
 
-  /** What was promised is on the disk itself, so that not even a power cut takes it. */
-  #append(spool: Spool, frames: string, sync: boolean): void {
-    if (!spool.hasRoom(frames.length)) throw new Error('the spool is full (AUDIT_SPOOL_MAX)');
-    spool.append(frames, sync);
+  /** Gives the next events of the chain; valid until the next are written. */
+  #write(sources: readonly Source[]): FramedEvents {
+    this.#writer.clear();
+    for (const source of sources) this.#writer.add('e', this.#scribe.write(source));
+    return { count: sources.length, bytes: this.#writer.bytes };
   }
 
-  #stored(events: readonly SignedEvent[], end: Position): void {
-    if (events.length === 0) return;
-    if (this.#kept) this.#tally.add('written', events.length);
+  /** What was promised is on the disk itself, so that not even a power cut takes it. */
+  #append(spool: Spool, bytes: Buffer, sync: boolean): void {
+    if (!spool.hasRoom(bytes.length)) throw new Error('the spool is full (AUDIT_SPOOL_MAX)');
+    spool.append(bytes, sync);
+  }
+
+  #stored(events: FramedEvents, end: Position): void {
+    if (events.count === 0) return;
+    if (this.#kept) this.#tally.add('written', events.count);
     else if (this.#behind || !this.#fresh.add(events, end)) {
       if (!this.#behind) this.#behindSince = Date.now();
       this.#behind = true;
-      this.#tally.add('spooled', events.length);
+      this.#tally.add('spooled', events.count);
     }
   }
 
@@ -177,11 +180,11 @@ export class Backlog {
     return true;
   }
 
-  #storeFixed(events: readonly SignedEvent[]): boolean {
+  #storeFixed(events: FramedEvents): boolean {
     const spool = this.#spool;
     if (spool === null) return false;
     try {
-      this.#append(spool, events.map((event) => eventFrame('e', event)).join(''), false);
+      this.#append(spool, events.bytes, false);
     } catch {
       return false; // the fault is known from the attempt before
     }
@@ -198,7 +201,7 @@ export class Backlog {
       events: found.events,
       taken: (lastId) => {
         spool.acknowledge(found.end, lastId);
-        this.#tally.add('resent', found.events.length);
+        this.#tally.add('resent', found.events.count);
         this.#measure();
       },
       failed: () => {},
@@ -214,7 +217,7 @@ export class Backlog {
       taken: (lastId) => {
         this.#fresh.shift(found.batches);
         spool.acknowledge(found.end, lastId);
-        this.#tally.add('written', found.events.length);
+        this.#tally.add('written', found.events.count);
         this.#measure();
       },
       failed: () => this.park(),
@@ -228,13 +231,13 @@ export class Backlog {
     // What comes from now on is in memory again, behind what was read.
     if (found === null || !isBefore(found.end, spool.end)) this.#behind = false;
     if (found === null) return null;
-    this.#behindSince = startOf(found.events[0]) ?? this.#behindSince;
+    this.#behindSince = startOf(found.events) ?? this.#behindSince;
     return {
       events: found.events,
       taken: (lastId) => {
         spool.acknowledge(found.end, lastId);
-        this.#tally.add('replayed', found.events.length);
-        if (found.inherited) this.#tally.add('adopted', found.events.length);
+        this.#tally.add('replayed', found.events.count);
+        if (found.inherited) this.#tally.add('adopted', found.events.count);
         // Events of a predecessor that cannot be read were never counted; our own count as waiting.
         if (!this.#behind) this.#tally.add('unreadable', this.#tally.onDisk);
         this.#measure();
@@ -251,7 +254,7 @@ export class Backlog {
     if (batch === undefined) return null;
     const mark = this.#scribe.chain.mark();
     const wasFixed = batch.fixed !== null;
-    const events = batch.fixed ?? batch.sources.map((source) => this.#scribe.write(source));
+    const events = batch.fixed ?? copyOf(this.#write(batch.sources));
     batch.fixed = events;
     this.#unlogged.inFlight = true;
     return {
@@ -259,7 +262,7 @@ export class Backlog {
       taken: () => {
         this.#unlogged.inFlight = false;
         this.#unlogged.remove(batch);
-        this.#tally.add('written', events.length);
+        this.#tally.add('written', events.count);
         this.#measure();
       },
       failed: (certain) => {
@@ -294,8 +297,13 @@ function isIntent(source: Source): source is Facts & { readonly intent: true } {
   return !('promise' in source) && source.intent;
 }
 
-/** When the request of an event began, in epoch milliseconds: its timestamp stands at a fixed place. */
-function startOf(event: SignedEvent | undefined): number | null {
-  const time = Date.parse(event?.data.slice(64, 96) ?? '');
+function copyOf({ count, bytes }: FramedEvents): FramedEvents {
+  return { count, bytes: Buffer.from(bytes) };
+}
+
+/** When the request of the first event began, in epoch milliseconds. */
+function startOf({ bytes }: FramedEvents): number | null {
+  const [, timestamp = ''] = /"timestamp":"([^"]*)"/.exec(bytes.toString('latin1', 0, 512)) ?? [];
+  const time = Date.parse(timestamp);
   return Number.isNaN(time) ? null : time;
 }

@@ -193,7 +193,7 @@ export class Clerk {
   #probe(): void {
     const { spool } = this.#backlog;
     if (spool === null) return;
-    spool.append(frame('h', this.#spoolOptions.header()), false);
+    spool.append(Buffer.from(frame('h', this.#spoolOptions.header())), false);
     this.#backlog.fault = null;
   }
 

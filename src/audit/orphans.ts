@@ -41,11 +41,12 @@ export class Orphans {
     let complete = false;
     try {
       for (let found = spool.read(spool.end); found !== null; found = spool.read(spool.end)) {
-        const { lastId } = found.events.length === 0 ? { lastId: '' } : await shipper.append(found);
+        const { count } = found.events;
+        const { lastId } = count === 0 ? { lastId: '' } : await shipper.append(found.events);
         if (lastId === null) return;
         spool.acknowledge(found.end, lastId);
-        this.#tally.add('adopted', found.events.length);
-        this.#tally.add('replayed', found.events.length);
+        this.#tally.add('adopted', count);
+        this.#tally.add('replayed', count);
       }
       adopt(legacy.broken);
       complete = true;

@@ -1,12 +1,13 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { readFrames, type SignedEvent, signedEvent } from './frame.ts';
+import { readFrames } from './frame.ts';
+import type { FramedEvents } from './frame-writer.ts';
 
 /** How much is read at once. Bytes; more than the longest record. */
 const READ_SIZE = 1_048_576;
 
 /** Events of a part of a segment. */
 export interface SegmentEvents {
-  readonly events: readonly SignedEvent[];
+  readonly events: FramedEvents;
   readonly damaged: number;
   /** Offset behind what was read. */
   readonly end: number;
@@ -16,13 +17,15 @@ export interface SegmentEvents {
 export function readEvents(path: string, offset: number, until: number): SegmentEvents {
   const bytes = readPart(path, offset, Math.min(READ_SIZE, until - offset));
   const { records, damaged, end } = readFrames(bytes);
-  const events = records
-    .filter(({ kind }) => kind === 'e')
-    .map(({ payload }) => signedEvent(payload))
-    .filter((event) => event !== null);
+  const events = records.filter(({ kind }) => kind === 'e');
+  const parts = events.map(({ start, end }) => bytes.subarray(start, end));
   // A record that is cut off by the end of its segment was torn by a crash.
   const torn = end < bytes.length ? offset + bytes.length >= until : bytes.length === 0 && offset < until;
-  return { events, damaged: damaged + (torn ? 1 : 0), end: torn ? until : offset + end };
+  return {
+    events: { count: events.length, bytes: Buffer.concat(parts) },
+    damaged: damaged + (torn ? 1 : 0),
+    end: torn ? until : offset + end,
+  };
 }
 
 /** At most `limit` bytes of a file from `offset`; fewer where it ends before. */

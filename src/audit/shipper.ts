@@ -1,4 +1,5 @@
 import type { Backlog, Shipment } from './backlog.ts';
+import type { FramedEvents } from './frame-writer.ts';
 import { isBefore, type Position } from './segments.ts';
 import { type Appended, AuditStream } from './stream.ts';
 import type { Tally } from './tally.ts';
@@ -83,11 +84,11 @@ export class Shipper {
   }
 
   /** Ships events that are not part of the backlog. */
-  async append(shipment: Pick<Shipment, 'events'>): Promise<Appended> {
+  async append(events: FramedEvents): Promise<Appended> {
     const startedAt = performance.now();
-    const appended = await this.#stream.append(shipment.events);
+    const appended = await this.#stream.append(events);
     if (appended.lastId !== null) {
-      this.#tally.batchSizes.observe(shipment.events.length);
+      this.#tally.batchSizes.observe(events.count);
       this.#tally.batchSeconds.observe((performance.now() - startedAt) / 1000);
     }
     return appended;
@@ -122,7 +123,7 @@ export class Shipper {
 
   async #ship(shipment: Shipment): Promise<boolean> {
     const { lastId, fault } =
-      shipment.events.length === 0 ? { lastId: '', fault: null } : await this.append(shipment);
+      shipment.events.count === 0 ? { lastId: '', fault: null } : await this.append(shipment.events);
     if (lastId === null) {
       this.#fault = fault;
       shipment.failed(!UNCERTAIN.test(fault ?? ''));

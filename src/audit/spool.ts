@@ -2,6 +2,7 @@ import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, statSync } f
 import { dirname, join } from 'node:path';
 import { Cursor, type Progress } from './cursor.ts';
 import { eventFrame, frame, type SignedEvent } from './frame.ts';
+import type { FramedEvents } from './frame-writer.ts';
 import { readEvents } from './segment-events.ts';
 import { isBefore, listSegments, type Position, segmentPath, writeWhole } from './segments.ts';
 import { type Slot, slotNames } from './slot.ts';
@@ -20,7 +21,7 @@ export interface SpoolOptions {
 
 /** Events read back. */
 export interface SpooledEvents {
-  readonly events: readonly SignedEvent[];
+  readonly events: FramedEvents;
   /** Where the next ones begin. */
   readonly end: Position;
   readonly damaged: number;
@@ -122,8 +123,7 @@ export class Spool {
    * Appends framed records as a whole or not at all.
    * @param sync wait until the disk itself has them
    */
-  append(frames: string, sync: boolean): void {
-    const bytes = Buffer.from(frames, 'latin1');
+  append(bytes: Buffer, sync: boolean): void {
     try {
       this.#write(bytes, sync);
     } catch (error) {
@@ -153,7 +153,7 @@ export class Spool {
       const until = limit.segment === number ? Math.min(size, limit.offset) : size;
       const { events, damaged, end } = readEvents(segmentPath(this.slot.folder, number), offset, until);
       offset = end;
-      if (events.length > 0 || damaged > 0) {
+      if (events.count > 0 || damaged > 0) {
         return { events, end: { segment, offset }, damaged, inherited: number < this.#firstOwn };
       }
       if (offset >= until) {

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
+import { Command } from 'ioredis';
 import { openRedis, type RedisClient } from '../redis/open-redis.ts';
-import type { SignedEvent } from './frame.ts';
+import { FRAME_HEAD, readFrames, type SignedEvent, signedEvent } from './frame.ts';
+import type { FramedEvents } from './frame-writer.ts';
 
 const STREAM = 'audit:events';
 const STREAM_MAX_LENGTH = 1_000_000;
@@ -9,14 +11,52 @@ const STREAM_MAX_LENGTH = 1_000_000;
 /** A batch unanswered for longer has failed; it is on disk, and sent again it may arrive twice. Milliseconds. */
 const COMMAND_TIMEOUT = 5_000;
 
-/** One entry per event (contract §6), one reply per batch: the id of the last entry. */
+/**
+ * One entry per event (contract §6), one reply per batch: the id of the last entry. The events come as one argument, in
+ * the records the spool holds them in: hundreds of arguments would cost the client more than the events themselves.
+ */
 const APPEND = `local id
-for i = 1, #ARGV, 2 do
-  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', '${STREAM_MAX_LENGTH}', '*', 'data', ARGV[i], 'sig', ARGV[i + 1])
+local text, at = ARGV[1], 1
+while at <= #text do
+  local length, sig, from = string.match(text, '^e (%x+) %x+ (%S*) ()', at)
+  at = at + ${FRAME_HEAD + 1} + tonumber(length, 16)
+  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', '${STREAM_MAX_LENGTH}', '*', 'data', string.sub(text, from, at - 2), 'sig', sig)
 end
 return id`;
 
 const APPEND_SHA = hash('sha1', APPEND);
+
+/**
+ * The script with one large argument, written from memory that serves again. The library would copy it into new memory
+ * for each batch, and V8 collects its whole heap every few megabytes of that.
+ */
+class AppendCommand extends Command {
+  readonly #written: Buffer;
+
+  /** @param memory at least {@link COMMAND_ROOM} larger than `bytes`; not touched until the command is answered */
+  constructor(bytes: Buffer, memory: Buffer) {
+    super('evalsha', [APPEND_SHA, '1', STREAM, bytes], { replyEncoding: 'utf8' });
+    const start = memory.write(`${COMMAND_HEAD}$${bytes.length}\r\n`, 'latin1');
+    bytes.copy(memory, start);
+    const end = start + bytes.length;
+    this.#written = memory.subarray(0, end + memory.write('\r\n', end, 'latin1'));
+  }
+
+  override toWritable(): Buffer {
+    return this.#written;
+  }
+}
+
+/** The command in the protocol's form, up to its last argument. */
+const COMMAND_HEAD = ['evalsha', APPEND_SHA, '1', STREAM].reduce(
+  (text, part) => `${text}$${part.length}\r\n${part}\r\n`,
+  '*5\r\n',
+);
+
+const COMMAND_ROOM = 256;
+
+/** Holds most batches. Bytes. */
+const COMMAND_MEMORY = 524_288;
 
 /** What became of a batch. */
 export interface Appended {
@@ -31,6 +71,8 @@ export class AuditStream {
   readonly #redis: RedisClient;
   /** Whether a user of Redis's may run scripts; asked again at each connection. */
   #scripts = true;
+  /** Taken while a batch is under way, and lost with one that fails: something may still be sent from it. */
+  #memory: Buffer | null = null;
 
   /** @param onReady called each time the connection is made */
   constructor(url: string, onReady: () => void) {
@@ -54,10 +96,12 @@ export class AuditStream {
   }
 
   /** Appends events in order. Never rejects. */
-  async append(events: readonly SignedEvent[]): Promise<Appended> {
+  async append(events: FramedEvents): Promise<Appended> {
     if (!this.ready) return { lastId: null, fault: 'no connection to Redis' };
     try {
-      const lastId = this.#scripts ? await this.#byScript(events) : await this.#byPipeline(events);
+      const lastId = this.#scripts
+        ? await this.#byScript(events.bytes)
+        : await this.#byPipeline(events.bytes);
       return { lastId, fault: null };
     } catch (error) {
       const fault = error instanceof Error ? error.message : String(error);
@@ -82,24 +126,37 @@ export class AuditStream {
     this.#redis.disconnect();
   }
 
-  async #byScript(events: readonly SignedEvent[]): Promise<string> {
-    const parts: string[] = [];
-    for (const { data, sig } of events) parts.push(data, sig);
+  async #byScript(bytes: Buffer): Promise<string> {
     try {
-      return String(await this.#redis.evalsha(APPEND_SHA, 1, STREAM, ...parts));
+      return await this.#byLoadedScript(bytes);
     } catch (error) {
       const message = error instanceof Error ? error.message : '';
-      if (message.startsWith('NOSCRIPT')) return String(await this.#redis.eval(APPEND, 1, STREAM, ...parts));
+      if (message.startsWith('NOSCRIPT')) return String(await this.#redis.eval(APPEND, 1, STREAM, bytes));
       // An ACL may forbid scripts, or a proxy in between not know them.
       if (!/^NOPERM|^ERR unknown command/.test(message)) throw error;
       this.#scripts = false;
-      return this.#byPipeline(events);
+      return this.#byPipeline(bytes);
     }
   }
 
-  async #byPipeline(events: readonly SignedEvent[]): Promise<string> {
+  async #byLoadedScript(bytes: Buffer): Promise<string> {
+    const needed = bytes.length + COMMAND_ROOM;
+    const memory =
+      this.#memory !== null && this.#memory.length >= needed
+        ? this.#memory
+        : Buffer.allocUnsafeSlow(Math.max(needed, COMMAND_MEMORY));
+    this.#memory = null;
+    const command = new AppendCommand(bytes, memory);
+    this.#redis.sendCommand(command);
+    const lastId = String(await command.promise);
+    this.#memory = memory;
+    return lastId;
+  }
+
+  async #byPipeline(bytes: Buffer): Promise<string> {
     const pipeline = this.#redis.pipeline();
-    for (const { data, sig } of events) {
+    for (const { payload } of readFrames(bytes).records) {
+      const { data, sig } = signedEvent(payload) as SignedEvent; // they were written as such
       pipeline.xadd(STREAM, 'MAXLEN', '~', STREAM_MAX_LENGTH, '*', 'data', data, 'sig', sig);
     }
     const replies = (await pipeline.exec()) ?? [];

@@ -150,7 +150,8 @@ export class AuditTrail {
    * @param settled told whether the record is on disk or, without a disk, in the stream
    */
   promise(subject: AuditSubject, settled: (kept: boolean) => void): string {
-    const eventId = this.#batch.add(subject, true);
+    this.#batch.add(subject, true);
+    const eventId = this.#batch.lastId;
     this.#promises.push(settled);
     // One write for all that finished in this turn of the event loop, and one at a time: what comes while
     // the disk is at work goes with the next.

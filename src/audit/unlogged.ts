@@ -1,4 +1,4 @@
-import type { SignedEvent } from './frame.ts';
+import type { FramedEvents } from './frame-writer.ts';
 import type { Source } from './scribe.ts';
 
 /** Events that no disk took. They get their place in the chain when they leave. */
@@ -7,7 +7,7 @@ export interface UnloggedBatch {
   /** Epoch milliseconds. */
   readonly at: number;
   /** Signed and perhaps already arrived: may not change any more. */
-  fixed: readonly SignedEvent[] | null;
+  fixed: FramedEvents | null;
 }
 
 /** Holds events in memory, oldest first and not too many, while the disk does not take them. */

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventFrame } from '../../../src/audit/frame.ts';
+import { eventFrame, readFrames, signedEvent } from '../../../src/audit/frame.ts';
 import { segmentPath } from '../../../src/audit/segments.ts';
 import { Slot } from '../../../src/audit/slot.ts';
 import { Spool } from '../../../src/audit/spool.ts';
@@ -21,14 +21,15 @@ function open(options: { max?: number; retention?: number } = {}): Spool {
 
 const event = (n: number) => ({ sig: 'v1:0', data: `{"event_id":"${n}","fill":"${'x'.repeat(1_000)}"}` });
 const append = (spool: Spool, from: number, to: number) => {
-  for (let n = from; n < to; n++) spool.append(eventFrame('e', event(n)), false);
+  for (let n = from; n < to; n++) spool.append(Buffer.from(eventFrame('e', event(n))), false);
 };
 /** Reads and acknowledges everything. */
 function drain(spool: Spool): { ids: number[]; damaged: number } {
   const ids: number[] = [];
   let damaged = 0;
   for (let found = spool.read(spool.end); found !== null; found = spool.read(spool.end)) {
-    ids.push(...found.events.map(({ data }) => Number(JSON.parse(data).event_id)));
+    const { records } = readFrames(found.events.bytes);
+    ids.push(...records.map(({ payload }) => Number(JSON.parse(signedEvent(payload)?.data ?? '').event_id)));
     damaged += found.damaged;
     spool.acknowledge(found.end, '1-0');
   }
