@@ -28,6 +28,9 @@ const TURN = 2_000;
 /** Caches this small are full after the first part, so that what grows afterwards is a leak. */
 const CACHE_MAX = '2000';
 
+/** So often is resident memory noted. */
+const NOTES = 10;
+
 /** Mixed load for some minutes, with the heap compared before and after. */
 export async function soak(
   around: Surroundings,
@@ -57,30 +60,33 @@ export async function soak(
   const snapshot = async () => {
     observer.progress('soak: heap snapshot');
     await new Promise((resolve) => setTimeout(resolve, 5_000)); // what is in flight ends
-    const rss = usageOf(worker).rss;
     process.kill(worker, 'SIGUSR2');
     const file = await newFileIn(folder);
     const heap = await heapByKind(file);
     rmSync(file);
-    return { rss, heap };
+    return heap;
   };
   try {
     await load(Date.now() + Math.max(20_000, shapes.length * TURN * 2));
     const before = await snapshot();
     requests = 0;
-    await load(Date.now() + minutes * 60_000);
+    // Taking a snapshot leaves memory behind, so that resident memory is compared within the load after it.
+    const rss: number[] = [];
+    for (let note = 1; note <= NOTES; note++) {
+      await load(Date.now() + (minutes * 60_000) / NOTES);
+      rss.push(usageOf(worker).rss);
+    }
     const after = await snapshot();
-    const growth = [...after.heap]
-      .map(([kind, bytes]) => ({ kind, bytes: bytes - (before.heap.get(kind) ?? 0) }))
+    const growth = [...after]
+      .map(([kind, bytes]) => ({ kind, bytes: bytes - (before.get(kind) ?? 0) }))
       .sort((a, b) => b.bytes - a.bytes)
       .slice(0, 5);
     return {
       minutes,
       requests: Math.round(requests),
-      heapBefore: sum(before.heap),
-      heapAfter: sum(after.heap),
-      rssBefore: before.rss,
-      rssAfter: after.rss,
+      heapBefore: sum(before),
+      heapAfter: sum(after),
+      rss,
       growth,
     };
   } finally {

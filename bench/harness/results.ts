@@ -38,6 +38,8 @@ export interface CaseResult {
 
 /** Memory and start of a gateway with one worker. Bytes and milliseconds. */
 export interface Footprint {
+  /** With nothing compiled before, and then with what the first start left. */
+  readonly firstStart: number;
   readonly coldStart: readonly number[];
   readonly workerIdle: number;
   readonly treeIdle: number;
@@ -51,8 +53,8 @@ export interface Soak {
   /** Live heap by snapshot, after the first and after the last part. */
   readonly heapBefore: number;
   readonly heapAfter: number;
-  readonly rssBefore: number;
-  readonly rssAfter: number;
+  /** Resident memory of the worker after each tenth of the time. */
+  readonly rss: readonly number[];
   /** Kinds of objects that grew most. */
   readonly growth: readonly { readonly kind: string; readonly bytes: number }[];
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { type ChainLink, digestOf } from './chain.ts';
 import { chainText } from './event-text.ts';
 import { readFrames, signedEvent } from './frame.ts';
@@ -7,13 +6,11 @@ import { asciiJson } from './json-text.ts';
 import { listSegments, segmentPath } from './segments.ts';
 import type { AuditSigner } from './signature.ts';
 
-/** Header of a segment: the chain's state where it begins, and whether promises may follow. */
-const segmentHeader = z.object({
-  worker: z.string(),
-  seq: z.number(),
-  last: z.string().nullable(),
-  strict: z.boolean(),
-});
+/** What is read of a segment's header: the chain's state where it begins, and whether promises may follow. */
+interface SegmentHeader {
+  readonly last: string | null;
+  readonly strict: boolean;
+}
 
 /** What a predecessor in a slot left behind. */
 export interface Legacy {
@@ -39,15 +36,22 @@ export function legacyOf(folder: string, signer: AuditSigner): Legacy {
   return { last, broken: strict ? brokenPromises(folder, numbers, signer) : [] };
 }
 
-function stateIn(path: string): { header: z.infer<typeof segmentHeader> | null; digest: string | null } {
+function stateIn(path: string): { header: SegmentHeader | null; digest: string | null } {
   const { records } = readFrames(readFileSync(path));
   const head = records.find(({ kind }) => kind === 'h');
   const event = records.findLast(({ kind }) => kind === 'e');
   const data = event === undefined ? null : (signedEvent(event.payload)?.data ?? null);
   return {
-    header: head === undefined ? null : (segmentHeader.safeParse(JSON.parse(head.payload)).data ?? null),
+    header: head === undefined ? null : headerIn(head.payload),
     digest: data === null ? null : digestOf(data),
   };
+}
+
+/** The record's checksum was right: this gateway wrote it, in this version or another. */
+function headerIn(payload: string): SegmentHeader | null {
+  const { last, strict } = JSON.parse(payload) as Partial<SegmentHeader>;
+  const known = (last === null || typeof last === 'string') && typeof strict === 'boolean';
+  return known ? { last, strict } : null;
 }
 
 function brokenPromises(folder: string, numbers: readonly number[], signer: AuditSigner): string[] {
@@ -71,11 +75,9 @@ function eventIdOf(data: string): string {
 
 const EVENT_ID_START = '{"event_id":"'.length;
 
-const promisedEvent = z.looseObject({ reason: z.unknown(), context: z.looseObject({}) });
-
 /** The event that stands for a promise that nobody can keep any more: how the request ended is not known. */
 export function textOfPromise(promise: string, link: ChainLink): string {
-  const event = promisedEvent.parse(JSON.parse(promise));
+  const event = JSON.parse(promise) as { reason: string | null; context: object }; // its signature was right
   const context = { ...event.context, outcome: 'unknown', chain: JSON.parse(chainText(link)) };
   return asciiJson({ ...event, reason: event.reason ?? 'incomplete', context });
 }

@@ -49,6 +49,8 @@ export type AuditLog = (message: string, fields: object) => void;
  */
 export class AuditTrail {
   readonly tally = new Tally();
+  /** Resolves once the thread can take events; before, they would be lost with the process. */
+  readonly opened: Promise<void>;
   readonly #options: AuditOptions;
   readonly #log: AuditLog;
   readonly #thread: Piscina<ThreadTask, ThreadReply>;
@@ -69,7 +71,8 @@ export class AuditTrail {
   /** When each message was logged last, in epoch milliseconds. */
   readonly #complainedAt = new Map<string, number>();
 
-  private constructor(options: AuditOptions, log: AuditLog) {
+  /** Starts the thread; {@link opened} tells when it can take events. */
+  constructor(options: AuditOptions, log: AuditLog) {
     this.#options = options;
     this.#eagerBatch = Math.min(EAGER_BATCH, options.backlogMax);
     this.#log = log;
@@ -77,6 +80,7 @@ export class AuditTrail {
     const workerData: ThreadOptions = {
       redisUrl,
       jwtSecret,
+      stateDir,
       folder: join(stateDir, 'audit'),
       strict,
       backlogMax,
@@ -97,14 +101,7 @@ export class AuditTrail {
       recordTiming: false,
       workerData,
     });
-  }
-
-  /** Starts the thread and waits until it can take events. */
-  static async open(options: AuditOptions, log: AuditLog): Promise<AuditTrail> {
-    const trail = new AuditTrail(options, log);
-    trail.#note(await trail.#thread.run('open'));
-    trail.#scheduleTick();
-    return trail;
+    this.opened = this.#tick('open');
   }
 
   /** Events in memory on this side: waiting, or with the thread and not yet written down. */
@@ -225,16 +222,17 @@ export class AuditTrail {
     if (this.#promises.length > 0 && this.#promiseBatches === 0) this.#flush();
   }
 
+  async #tick(duty: 'open' | 'tick'): Promise<void> {
+    try {
+      this.#note(await this.#thread.run(duty));
+    } catch (error) {
+      this.#complain('the audit thread failed', { err: error });
+    }
+    this.#scheduleTick();
+  }
+
   #scheduleTick(): void {
-    const tick = async () => {
-      try {
-        this.#note(await this.#thread.run('tick'));
-      } catch (error) {
-        this.#complain('the audit thread failed', { err: error });
-      }
-      this.#scheduleTick();
-    };
-    this.#tickTimer = setTimeout(() => void tick(), this.available ? TICK : URGENT_TICK);
+    this.#tickTimer = setTimeout(() => void this.#tick('tick'), this.available ? TICK : URGENT_TICK);
     this.#tickTimer.unref();
   }
 

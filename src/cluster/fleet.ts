@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Reading } from '../config/config-source.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { FirstWorker } from './first-worker.ts';
 import { type Ending, Member } from './member.ts';
 import { isToPrimary, type MetricsReply } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -45,12 +46,8 @@ export class Fleet {
     return [...this.#members.values()];
   }
 
-  start(): void {
-    // The kernel balances: workers accept from one shared socket. Handing each connection over from the primary
-    // doubled the CPU time of a request on a connection of its own (/auth/verify as nginx asks it: 242 µs against
-    // 100 with one worker, 303 against 153 with two). A socket for each worker (SO_REUSEPORT) was cheaper by
-    // another tenth, but what waits in the queue of one that closes, or is stuck, would be lost with it.
-    if (process.env.NODE_CLUSTER_SCHED_POLICY === undefined) cluster.schedulingPolicy = cluster.SCHED_NONE;
+  /** Takes over the first worker and starts the others. */
+  start(first: FirstWorker): void {
     cluster.on('message', (worker, message) => this.#onMessage(worker, message));
     cluster.on('exit', (worker, code, signal) => {
       // What a worker said last, its final counts among it, may arrive after its end.
@@ -58,6 +55,10 @@ export class Fleet {
       else this.#onEnd(worker, code, signal);
     });
     setInterval(() => this.#check(), CHECK_INTERVAL);
+    if (!first.process.isDead()) {
+      const member = this.#adopt(first.process, this.#reading);
+      if (first.asked) member.send({ kind: 'snapshot', snapshot: this.#reading.snapshot });
+    }
     this.#fill();
   }
 
@@ -101,7 +102,11 @@ export class Fleet {
   }
 
   #fork(reading: Reading): Member {
-    const member = new Member(cluster.fork(), reading);
+    return this.#adopt(cluster.fork(), reading);
+  }
+
+  #adopt(worker: Worker, reading: Reading): Member {
+    const member = new Member(worker, reading);
     this.#members.set(member.worker, member);
     return member;
   }

@@ -6,6 +6,7 @@ import { describeConfig } from '../config/describe-config.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { PrimaryMetrics } from '../telemetry/primary-metrics.ts';
 import { FileWatch } from './file-watch.ts';
+import type { FirstWorker } from './first-worker.ts';
 import { Fleet } from './fleet.ts';
 import { FleetMetrics } from './fleet-metrics.ts';
 
@@ -60,7 +61,7 @@ export class Primary {
   }
 
   /** Starts everything. Rejects where the admin port cannot be had. */
-  static async start(source: ConfigSource, reading: Reading): Promise<void> {
+  static async start(source: ConfigSource, reading: Reading, firstWorker: FirstWorker): Promise<void> {
     const primary = new Primary(source, reading);
     const { config, warnings } = reading;
     for (const warning of warnings) primary.#log.warn(warning);
@@ -69,7 +70,7 @@ export class Primary {
     process.on('SIGTERM', () => primary.#drain('SIGTERM'));
     process.on('SIGINT', () => primary.#drain('SIGINT'));
     process.on('SIGHUP', () => void primary.#reload('SIGHUP'));
-    primary.#fleet.start();
+    primary.#fleet.start(firstWorker);
     primary.#watch.path = config.watchedRoutes;
   }
 

@@ -70,6 +70,23 @@ export class Worker {
     const log = createLogger(config.logLevel, `worker-${name}`);
     const metrics = new Metrics(name);
 
+    // First of all, because its thread loads meanwhile.
+    const trail =
+      config.auditMode === 'off'
+        ? null
+        : new AuditTrail(
+            {
+              redisUrl: config.auditRedisUrl,
+              jwtSecret: config.jwtSecret,
+              stateDir: config.stateDir,
+              strict: config.auditMode === 'strict',
+              flushInterval: config.auditFlushInterval,
+              backlogMax: config.auditBacklogMax,
+              spoolMax: config.auditSpoolMax,
+              retention: config.auditRetention,
+            },
+            (message, fields) => log.error(fields, message),
+          );
     const knowledge = openKnowledge(config, metrics, log);
     const engines: Record<string, string> = {};
     const dead = new Map<string, () => boolean>();
@@ -102,22 +119,6 @@ export class Worker {
       config.routes.map((route) => route.service),
     );
 
-    const trail =
-      config.auditMode === 'off'
-        ? null
-        : await AuditTrail.open(
-            {
-              redisUrl: config.auditRedisUrl,
-              jwtSecret: config.jwtSecret,
-              stateDir: config.stateDir,
-              strict: config.auditMode === 'strict',
-              flushInterval: config.auditFlushInterval,
-              backlogMax: config.auditBacklogMax,
-              spoolMax: config.auditSpoolMax,
-              retention: config.auditRetention,
-            },
-            (message, fields) => log.error(fields, message),
-          );
     if (trail !== null) registerAuditMeters(metrics.registry, trail);
     const forwarder = new Forwarder([...config.routes, ...config.accountRoutes], config, {
       failed: (service, kind) => metrics.upstreamFailed(service, kind),
@@ -223,6 +224,7 @@ export class Worker {
       process.exit(1);
     });
     worker.#listenToPrimary(metrics, config.drainTimeout);
+    await trail?.opened;
     await server.listen(config.host, config.port);
     worker.#report();
     setInterval(() => worker.#report(), STATUS_INTERVAL).unref();
