@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
@@ -20,6 +21,12 @@ beforeAll(async () => {
 afterAll(() => platform.close());
 
 const KILLS = 4;
+
+async function command(url: string, [name = '', ...args]: readonly string[]): Promise<void> {
+  const redis = new Redis(url);
+  await redis.call(name, ...args);
+  redis.disconnect();
+}
 
 /** Pids of the workers that are or were. */
 function workerPids(gateway: Gateway): number[] {
@@ -53,6 +60,31 @@ test('what Redis had taken and lost is sent again: every event is there after an
   const figures = auditFigures(await gateway.metrics());
   expect(figures['events_total.accepted']).toBe(6_000);
   expect(figures['events_total.dropped']).toBe(0);
+  expect(await gateway.stop()).toBe(0);
+  await server.close();
+});
+
+// What Redis may refuse, and how it comes round again; null: it never does, and the gateway finds another way.
+test.each<[string, string[], string[] | null]>([
+  ['takes no scripts', ['ACL', 'SETUSER', 'default', '-eval', '-evalsha'], null],
+  ['is full', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+  ['only reads', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ['forbids the stream', ['ACL', 'SETUSER', 'default', '-xadd'], ['ACL', 'SETUSER', 'default', '+xadd']],
+])('a Redis that %s loses no event', async (_what, fault, remedy) => {
+  const server = await RedisServer.start();
+  const gateway = await Gateway.start({ ...platform.env, AUDIT_REDIS: server.url, WORKERS: '1' });
+  await command(server.url, fault);
+  const { statuses } = await load(`${gateway.url}/api/lims/x`, { connections: 8, wanted: 400, headers });
+  expect(statuses).toEqual({ 200: 400 });
+  if (remedy !== null) {
+    await until(async () => auditFigures(await gateway.metrics())['backlog_events.disk'] === 400);
+    await command(server.url, remedy);
+  }
+  await until(async () => (await auditEvents(server.url)).length >= 400);
+  const entries = await auditEvents(server.url);
+  expect(new Set(entries.map(({ event }) => event.event_id)).size).toBe(400);
+  for (const { data, sig } of entries)
+    expect(sig).toBe(expectedSignature(data, platform.env.JWT_SECRET ?? ''));
   expect(await gateway.stop()).toBe(0);
   await server.close();
 });
