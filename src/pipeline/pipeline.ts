@@ -1,34 +1,21 @@
 import type { IncomingMessage } from 'node:http';
 import type { UpstreamFault } from '../upstream/call.ts';
-import type { Forwarder } from '../upstream/forwarder.ts';
 import type { Peer } from '../upstream/peer.ts';
 import { RequestHead } from '../upstream/request-head.ts';
-import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
-import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
-import { offeredProtocol } from '../upstream/websocket/handshake.ts';
 import { AnswerGate } from './answer-gate.ts';
-import { type Answer, OK, VERSION, verified, writeAnswer, writePreflight, writeRefusal } from './answers.ts';
+import { writeRefusal } from './answers.ts';
 import type { Audit } from './audit.ts';
-import { bodyLimit } from './body-limit.ts';
 import type { ClientUpgrade } from './client-upgrade.ts';
-import { Confirm } from './confirm.ts';
 import type { Cors } from './cors.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import type { GatewayResponse } from './gateway-response.ts';
 import type { EndReason } from './live-connections.ts';
+import { type Plan, type PlanParts, Plans } from './plans.ts';
 import { Roster } from './roster.ts';
 import { faultOf } from './soundness.ts';
 import type { Stage } from './stage.ts';
-import { trace } from './trace.ts';
 import type { UnreadRequest } from './unread-requests.ts';
-import type { UpstreamHeaders } from './upstream-headers.ts';
 import { ALLOW, type Refusal, refusals, type StageName, type Verdict } from './verdict.ts';
-
-/** The stages and what comes behind them for one kind of request. */
-interface Plan {
-  readonly stages: readonly Stage[];
-  readonly conclude: (exchange: Exchange) => void;
-}
 
 /** Told of each exchange once it is over. */
 export interface ExchangeObserver {
@@ -36,19 +23,15 @@ export interface ExchangeObserver {
   finished(exchange: Exchange): void;
 }
 
-/** What a request goes through. Reading the constructor is enough to know what the gateway does. */
+export interface PipelineParts extends PlanParts {
+  readonly audit: Audit;
+  readonly observer: ExchangeObserver;
+  readonly log: (error: unknown, stage: StageName, traceId: string) => void;
+}
+
+/** Takes requests through the stages of their plans and sees to it that each ends once. */
 export class Pipeline implements ExchangeOwner {
-  readonly #service: Plan;
-  readonly #upgrade: Plan;
-  readonly #verify: Plan;
-  /** IAM's public paths; null: they are somebody else's business. */
-  readonly #accounts: { readonly plan: Plan; readonly routes: RouteTable } | null;
-  readonly #unknown: Plan;
-  readonly #health: Plan;
-  readonly #version: Plan;
-  readonly #keys: Plan;
-  readonly #preflight: Plan;
-  readonly #routes: RouteTable;
+  readonly #plans: Plans;
   readonly #cors: Cors | null;
   readonly #audit: Audit;
   readonly #observer: ExchangeObserver;
@@ -57,71 +40,14 @@ export class Pipeline implements ExchangeOwner {
   readonly #onResponseClose: (this: GatewayResponse) => void;
   readonly #exchanges = new Roster<Exchange>();
 
-  constructor(parts: {
-    auth: Stage;
-    policy: Stage;
-    hpc: Stage;
-    socketLimit: Stage;
-    audit: Audit;
-    routes: RouteTable;
-    /** Null: `AUTH_PROXY` is off. */
-    accounts: { readonly limit: Stage; readonly routes: RouteTable } | null;
-    forwarder: Forwarder;
-    upstreamHeaders: UpstreamHeaders;
-    /** The gateway's public keys, as a JSON Web Key Set. */
-    jwks: string;
-    /** Null: CORS is not spoken, and a preflight is a request like any other. */
-    cors: Cors | null;
-    observer: ExchangeObserver;
-    log: (error: unknown, stage: StageName, traceId: string) => void;
-  }) {
-    const { auth, policy, hpc, socketLimit, audit, forwarder, upstreamHeaders } = parts;
-    const confirm = new Confirm(auth);
-    this.#service = {
-      stages: [trace, auth, bodyLimit, policy, hpc, audit, confirm],
-      conclude: (exchange) => {
-        upstreamHeaders.complete(exchange);
-        exchange.upstream = forwarder.forward(exchange);
-      },
-    };
-    this.#accounts = parts.accounts && {
-      routes: parts.accounts.routes,
-      plan: {
-        stages: [trace, parts.accounts.limit, bodyLimit, audit],
-        conclude: (exchange) => {
-          upstreamHeaders.completeForIam(exchange);
-          exchange.upstream = forwarder.forward(exchange);
-        },
-      },
-    };
-    this.#upgrade = {
-      stages: [trace, auth, bodyLimit, policy, hpc, socketLimit, audit, confirm],
-      conclude: this.#service.conclude,
-    };
-    this.#verify = {
-      stages: [trace, auth, audit],
-      conclude: (exchange) => exchange.hold(200, () => writeAnswer(exchange, verified(exchange))),
-    };
-    this.#unknown = {
-      stages: [trace, auth, audit],
-      conclude: (exchange) => this.#refuse(exchange, refusals.unknownPath),
-    };
-    this.#health = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, OK) };
-    this.#version = { stages: [trace], conclude: (exchange) => this.#answerOwn(exchange, VERSION) };
-    const keys: Answer = { body: parts.jwks, headers: [] };
-    this.#keys = { stages: [trace, audit], conclude: (exchange) => this.#answerOwn(exchange, keys) };
-    const { cors } = parts;
-    this.#preflight = {
-      stages: [trace, audit],
-      conclude: (exchange) =>
-        exchange.hold(204, () => writePreflight(exchange, cors?.preflightHeaders(exchange) ?? [])),
-    };
+  constructor(parts: PipelineParts) {
+    const { audit } = parts;
+    this.#plans = new Plans(parts, (exchange, refusal) => this.#refuse(exchange, refusal));
     const pipeline = this;
     this.#onResponseClose = function onResponseClose() {
       if (this.exchange !== null) pipeline.#finish(this.exchange);
     };
-    this.#routes = parts.routes;
-    this.#cors = cors;
+    this.#cors = parts.cors;
     this.#audit = audit;
     this.gate =
       audit.strict === null
@@ -171,8 +97,8 @@ export class Pipeline implements ExchangeOwner {
     // Whoever sent it may see another end of it than the parser did: the parser stops at a request that asks
     // for another protocol, and passes over what came in the same read.
     if (unsound !== null || head.asksUpgrade) response.shouldKeepAlive = false;
-    const plan = this.#planFor(exchange, unsound ?? fault);
-    exchange.audited = plan !== this.#health && plan !== this.#version;
+    const plan = this.#plans.choose(exchange, unsound ?? fault);
+    exchange.audited = plan.audited;
     this.#advance(exchange, plan, 0);
   }
 
@@ -214,60 +140,6 @@ export class Pipeline implements ExchangeOwner {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
     this.#finish(exchange);
-  }
-
-  #planFor(exchange: Exchange, fault: Refusal | null): Plan {
-    if (fault !== null) return this.#refusing(fault);
-    const target = parseTarget(exchange.request.url ?? '');
-    if (target === null) return this.#refusing(targetFault(exchange.request.url ?? ''));
-    exchange.target = target;
-    if (this.#cors?.isPreflight(exchange) === true) return this.#preflight;
-    const match = this.#routes.find(target.path);
-    if (match !== null) return this.#planForRoute(exchange, target, match, this.#service);
-    if (!target.encodedSlash) {
-      switch (target.path as string) {
-        case '/health':
-          return this.#health;
-        case '/version':
-          return this.#version;
-        case '/auth/verify':
-          return this.#verify;
-        case '/.well-known/jwks.json':
-          return this.#keys;
-      }
-    }
-    const account = this.#accounts?.routes.find(target.path) ?? null;
-    if (this.#accounts !== null && account !== null)
-      return this.#planForRoute(exchange, target, account, this.#accounts.plan);
-    return target.encodedSlash ? this.#refusing(refusals.badRequest('ambiguous_path')) : this.#unknown;
-  }
-
-  #planForRoute(
-    exchange: Exchange,
-    target: RequestTarget,
-    { route, prefixLength }: RouteMatch,
-    plan: Plan,
-  ): Plan {
-    if (target.encodedSlash && !route.allowEncodedSlash)
-      return this.#refusing(refusals.badRequest('ambiguous_path'));
-    const rest = target.path.slice(prefixLength);
-    exchange.routeOrNull = route;
-    exchange.resource = route.legacyPrefix + rest;
-    // IAM's paths are its own: their old form is where they are there.
-    const path = (plan === this.#service ? rest : exchange.resource) || '/';
-    exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
-    if (plan !== this.#service) return plan;
-    if (exchange.upgrade !== null) return this.#upgrade;
-    const { head, method } = exchange;
-    // Of an upgrade with a body nobody can say for sure where the new protocol begins.
-    if (head.upgrade !== '' && head.hasBody && offeredProtocol(head.upgrade, method, route.upgrades) !== null)
-      return this.#refusing(refusals.badRequest('upgrade_with_body'));
-    return this.#service;
-  }
-
-  /** A plan that ends in a refusal before any stage decides. Not on the hot path. */
-  #refusing(refusal: Refusal): Plan {
-    return { stages: [trace], conclude: (exchange) => this.#refuse(exchange, refusal) };
   }
 
   #advance(exchange: Exchange, plan: Plan, from: number): void {
@@ -329,11 +201,6 @@ export class Pipeline implements ExchangeOwner {
     }
   }
 
-  #answerOwn(exchange: Exchange, answer: Answer): void {
-    if (exchange.method === 'GET' || exchange.method === 'HEAD') writeAnswer(exchange, answer);
-    else this.#refuse(exchange, refusals.badRequest('method_not_allowed', 405, 'method not allowed'));
-  }
-
   #refuse(exchange: Exchange, refusal: Refusal): void {
     exchange.refusal = refusal;
     this.#observer.refused(refusal);
@@ -355,8 +222,4 @@ function refusalOf(fault: UpstreamFault, retryAfter: number): Refusal {
     default:
       return refusals.badGateway(fault);
   }
-}
-
-function targetFault(target: string): Refusal {
-  return refusals.badRequest(target.startsWith('/') ? 'ambiguous_path' : 'unsupported_target_form');
 }

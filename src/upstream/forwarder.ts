@@ -1,3 +1,4 @@
+import type { Dispatcher } from 'undici';
 import type { Route } from '../config/routes.ts';
 import type { Standing } from './breaker.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
@@ -79,21 +80,19 @@ export class Forwarder implements Carrier {
         new StreamedRequest(call, target, response, this.#streamIdleTimeout).start();
         return;
       }
-      target.pool.dispatch(
-        {
-          origin: target.origin,
-          path: target.basePath + call.upstreamPath,
-          method: call.method as 'GET', // any token the parser let through; undici's type lists the usual ones
-          headers: call.upstreamHeaders,
-          upgrade: call.upgradeProtocol,
-          body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
-          headersTimeout: call.route.timeout,
-          bodyTimeout: this.#streamIdleTimeout,
-          // A service that does not expect a body here might take it for its next request: there is none.
-          ...(call.hasBody && !EXPECT_BODY.has(call.method) ? { reset: true } : null),
-        },
-        response,
-      );
+      const options: Dispatcher.DispatchOptions = {
+        origin: target.origin,
+        path: target.basePath + call.upstreamPath,
+        method: call.method as 'GET', // any token the parser let through; undici's type lists the usual ones
+        headers: call.upstreamHeaders,
+        upgrade: call.upgradeProtocol,
+        body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
+        headersTimeout: call.route.timeout,
+        bodyTimeout: this.#streamIdleTimeout,
+      };
+      // A service that does not expect a body here might take it for its next request: there is none.
+      if (call.hasBody && !EXPECT_BODY.has(call.method)) options.reset = true;
+      target.pool.dispatch(options, response);
     } catch (error) {
       response.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
     }
