@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const factor = 1 + (familiar ? TOLERANCE : FOREIGN_TOLERANCE);
   const limits = Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * factor]);
   const result = await runGate({
-    // Without a limit nothing is ever decided, so that all rounds are run.
+    // Without a limit nothing is decided, so that all rounds are run.
     limits: values.record ? {} : Object.fromEntries(limits),
     prove: values.prove,
     maxRounds: values.record ? RECORD_ROUNDS : MAX_ROUNDS,
@@ -78,7 +78,11 @@ async function main(): Promise<void> {
 
 function render({ checks, planted, rounds }: GateResult): string {
   const row = (title: string, judgement: GateResult['checks'][number]['judgement']) => [
-    judgement.decision === 'undecided' ? 'too noisy to tell' : judgement.decision,
+    Number.isNaN(judgement.limit)
+      ? ''
+      : judgement.decision === 'undecided'
+        ? 'too noisy to tell'
+        : judgement.decision,
     title,
     judgement.ratio.median.toFixed(3),
     `±${judgement.ratio.error.toFixed(3)}`,

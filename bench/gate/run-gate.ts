@@ -19,7 +19,7 @@ const DURATION = 450;
 const PATIENCE = 500;
 
 export interface GateOptions {
-  /** The largest ratio allowed, by check. */
+  /** The largest ratio allowed, by check; one without a limit is measured and never decided. */
   readonly limits: Readonly<Record<string, number>>;
   /** Whether a gateway with a planted slowdown takes part, which must be found out. */
   readonly prove: boolean;
@@ -102,7 +102,7 @@ function judgeAll(
       return [{ ratio: check.ratio(one, other), foreignLoad: Math.max(one.foreignLoad, other.foreignLoad) }];
     });
   };
-  const limitOf = (check: Check) => limits[check.id] ?? Number.POSITIVE_INFINITY;
+  const limitOf = (check: Check) => limits[check.id] ?? Number.NaN;
   const innocent = samples.get('warm') ?? [];
   // Against the gateway itself: whether the method sees a slowdown must not depend on the record.
   const slowness = slow?.flatMap((one, round) => {
