@@ -4,10 +4,13 @@ import { describeMachine } from '../harness/machine.ts';
 import type { Machine } from '../harness/results.ts';
 import { Progress } from '../reporting/progress.ts';
 import { aligned } from '../reporting/table.ts';
-import { FOREIGN_TOLERANCE, TOLERANCE } from './judge.ts';
+import { checksBefore } from './checks.ts';
+import { PEER_TOLERANCE, TOLERANCE } from './judge.ts';
+import { currentRevision } from './revision.ts';
 import { type GateResult, runGate } from './run-gate.ts';
 
-const HELP = `Fails when the gateway got slower, judged by ratios to a bare proxy in the same run.
+const HELP = `Fails when the gateway got slower, judged by ratios within one run: to the gateway as it was when it was recorded,
+and to a bare proxy.
 
   npm run bench:gate                 compares with bench/gate/recorded.json
   npm run bench:gate -- --prove      and shows that a slowdown of 15 % would be seen
@@ -33,6 +36,8 @@ const { values } = parseArgs({
 
 interface Recorded {
   readonly machine: Machine;
+  /** The commit that was measured; null: made outside a repository. */
+  readonly revision: string | null;
   readonly ratios: Readonly<Record<string, number>>;
 }
 
@@ -45,11 +50,16 @@ async function main(): Promise<void> {
   const progress = new Progress();
   const record = JSON.parse(readFileSync(RECORD, 'utf8')) as Recorded; // written below
   const familiar = kindOf(record.machine) === kindOf(describeMachine());
-  const factor = 1 + (familiar ? TOLERANCE : FOREIGN_TOLERANCE);
-  const limits = Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * factor]);
+  const limits = {
+    ...Object.fromEntries(
+      Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * (1 + PEER_TOLERANCE)]),
+    ),
+    ...Object.fromEntries(checksBefore.map(({ id }) => [id, 1 + TOLERANCE])),
+  };
   const result = await runGate({
     // Without a limit nothing is decided, so that all rounds are run.
-    limits: values.record ? {} : Object.fromEntries(limits),
+    limits: values.record ? {} : limits,
+    revision: values.record ? null : record.revision,
     prove: values.prove,
     maxRounds: values.record ? RECORD_ROUNDS : MAX_ROUNDS,
     budget: BUDGET,
@@ -62,13 +72,18 @@ async function main(): Promise<void> {
       check.id,
       Number(judgement.ratio.median.toFixed(3)),
     ]);
-    const fresh: Recorded = { machine: describeMachine(), ratios: Object.fromEntries(measured) };
+    const fresh: Recorded = {
+      machine: describeMachine(),
+      revision: currentRevision(),
+      ratios: Object.fromEntries(measured),
+    };
     writeFileSync(RECORD, `${JSON.stringify(fresh, null, 2)}\n`);
     console.log(`recorded in ${RECORD}`);
     return;
   }
-  if (!familiar)
-    console.log(`recorded on another kind of machine (${kindOf(record.machine)}): limits are 25 % above`);
+  if (!result.before)
+    console.log('the recorded commit is not here (a shallow clone?): only the wide limits of the peers hold');
+  if (!familiar) console.log(`recorded on another kind of machine: ${kindOf(record.machine)}`);
   const slower = result.checks.filter(({ judgement }) => judgement.decision === 'slower');
   const blind = result.planted?.decision === 'pass';
   for (const { check } of slower) console.log(`slower than recorded: ${check.title}`);

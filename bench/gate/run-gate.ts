@@ -1,12 +1,13 @@
+import { join } from 'node:path';
 import { quietMoment } from '../harness/machine-load.ts';
 import { specOf } from '../harness/run-scenario.ts';
 import type { ServerProcess } from '../harness/server-process.ts';
-import { gateway, type Subject, subjects } from '../harness/subjects.ts';
+import { gateway, type Subject } from '../harness/subjects.ts';
 import { Surroundings } from '../harness/surroundings.ts';
 import type { LoadResult } from '../load/spec.ts';
-import type { Case } from '../scenarios/scenario.ts';
-import { type CaseName, type Check, cases, checks } from './checks.ts';
+import { type Check, cases, casesBefore, checks, checksBefore, type GateCase } from './checks.ts';
 import { type Judgement, judge, type RoundRatio, TOLERANCE } from './judge.ts';
+import { checkOut } from './revision.ts';
 
 /** A slowdown the gate must see: so much more CPU time for each request. */
 const PLANTED = 0.15;
@@ -21,6 +22,8 @@ const PATIENCE = 500;
 export interface GateOptions {
   /** The largest ratio allowed, by check; one without a limit is measured and never decided. */
   readonly limits: Readonly<Record<string, number>>;
+  /** The commit that was recorded, to be measured beside the present gateway; null: none. */
+  readonly revision: string | null;
   /** Whether a gateway with a planted slowdown takes part, which must be found out. */
   readonly prove: boolean;
   readonly maxRounds: number;
@@ -38,6 +41,8 @@ export interface GateResult {
   readonly checks: readonly CheckResult[];
   /** How the gateway with the planted slowdown was judged; null: it took no part. */
   readonly planted: Judgement | null;
+  /** Whether the recorded gateway took part. */
+  readonly before: boolean;
   readonly rounds: number;
 }
 
@@ -46,42 +51,45 @@ export async function runGate(options: GateOptions): Promise<GateResult> {
   const startedAt = performance.now();
   const around = await Surroundings.start();
   const servers = new Map<Subject, ServerProcess>();
-  const run = async (one: Case, subject: Subject, warmUp: number, duration: number) =>
-    around.generator.run(specOf(one.shape, servers.get(subject), around, { warmUp, duration }));
-  const samples = new Map<CaseName, LoadResult[]>();
+  const run = async ({ shape }: GateCase, subject: Subject, warmUp: number, duration: number) =>
+    around.generator.run(specOf(shape, servers.get(subject), around, { warmUp, duration }));
+  const samples = new Map<string, LoadResult[]>();
   const slow: LoadResult[] = [];
   let planted: Subject | null = null;
   try {
-    const names = Object.keys(cases) as CaseName[]; // the object's own keys
-    for (const name of names) {
-      const subject = subjects[cases[name].subject];
-      options.progress(`warming up ${cases[name].title}`);
-      if (!servers.has(subject)) servers.set(subject, await subject.start(around));
-      const first = await run(cases[name], subject, FIRST_WARM_UP, DURATION);
+    const before =
+      options.revision === null ? null : checkOut(options.revision, join(around.folder, 'recorded'));
+    const all = { ...cases, ...(before === null ? {} : casesBefore(before)) };
+    const judged = [...checks, ...(before === null ? [] : checksBefore)];
+    const order = Object.entries(all);
+    for (const [name, one] of order) {
+      options.progress(`warming up ${one.title}`);
+      if (!servers.has(one.subject)) servers.set(one.subject, await one.subject.start(around));
+      const first = await run(one, one.subject, FIRST_WARM_UP, DURATION);
       samples.set(name, []);
       if (name === 'warm' && options.prove) {
         planted = slowed(first.cpu * PLANTED);
         servers.set(planted, await planted.start(around));
-        await run(cases.warm, planted, FIRST_WARM_UP, DURATION);
+        await run(one, planted, FIRST_WARM_UP, DURATION);
       }
     }
     let rounds = 0;
     for (;;) {
-      for (const name of rounds % 2 === 0 ? names : names.toReversed()) {
-        options.progress(`round ${rounds + 1}: ${cases[name].title}`);
+      for (const [name, one] of rounds % 2 === 0 ? order : order.toReversed()) {
+        options.progress(`round ${rounds + 1}: ${one.title}`);
         await quietMoment(PATIENCE);
-        samples.get(name)?.push(await run(cases[name], subjects[cases[name].subject], WARM_UP, DURATION));
-        if (name === 'warm' && planted !== null) slow.push(await run(cases.warm, planted, WARM_UP, DURATION));
+        samples.get(name)?.push(await run(one, one.subject, WARM_UP, DURATION));
+        if (name === 'warm' && planted !== null) slow.push(await run(one, planted, WARM_UP, DURATION));
       }
       rounds++;
-      const result = judgeAll(options.limits, samples, planted === null ? null : slow);
+      const result = judgeAll(judged, options.limits, samples, planted === null ? null : slow);
       const open = [
         ...result.checks.map(({ judgement }) => judgement),
         ...(result.planted ? [result.planted] : []),
       ];
       const decided = open.every(({ decision }) => decision !== 'undecided');
       const over = rounds >= options.maxRounds || performance.now() - startedAt > options.budget;
-      if (decided || over) return { ...result, rounds };
+      if (decided || over) return { ...result, before: before !== null, rounds };
     }
   } finally {
     await Promise.all([...servers.values()].map((server) => server.stop()));
@@ -90,10 +98,11 @@ export async function runGate(options: GateOptions): Promise<GateResult> {
 }
 
 function judgeAll(
+  judged: readonly Check[],
   limits: Readonly<Record<string, number>>,
-  samples: ReadonlyMap<CaseName, readonly LoadResult[]>,
+  samples: ReadonlyMap<string, readonly LoadResult[]>,
   slow: readonly LoadResult[] | null,
-): Omit<GateResult, 'rounds'> {
+): Pick<GateResult, 'checks' | 'planted'> {
   const rounds = (check: Check, of: readonly LoadResult[]): RoundRatio[] => {
     const to = samples.get(check.to) ?? [];
     return of.flatMap((one, round) => {
@@ -111,7 +120,7 @@ function judgeAll(
     return [{ ratio: one.cpu / other.cpu, foreignLoad: Math.max(one.foreignLoad, other.foreignLoad) }];
   });
   return {
-    checks: checks.map((check) => ({
+    checks: judged.map((check) => ({
       check,
       judgement: judge(rounds(check, samples.get(check.of) ?? []), limitOf(check)),
     })),
