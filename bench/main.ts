@@ -18,13 +18,13 @@ const HELP = `Measures the gateway beside what a user would pick instead.
   npm run bench -- --quick                   fewer rounds, no long cases, under 3 minutes
   npm run bench -- --only warm,verify        these scenarios (${scenarios.map(({ id }) => id).join(', ')}, footprint)
   npm run bench -- --compare old.json        says what changed against an earlier results.json, and what is real
-  npm run bench -- --soak 10                 the footprint with so many minutes of mixed load (2)
+  npm run bench -- --soak 10                 the footprint with so many minutes of mixed load (1)
   npm run bench -- --out folder              where index.html and results.json go (bench/report)
 
 It wants redis-server; taskset, nginx and haproxy are used where they are. Run it on a machine with nothing else to do.
 `;
 
-const FULL: Pace = { rounds: 5, firstWarmUp: 3_000, warmUp: 400, duration: 1_800, patience: 2_000 };
+const FULL: Pace = { rounds: 5, firstWarmUp: 2_500, warmUp: 300, duration: 1_300, patience: 1_500 };
 const QUICK: Pace = { rounds: 3, firstWarmUp: 800, warmUp: 150, duration: 400, patience: 300 };
 
 const { values } = parseArgs({
@@ -33,7 +33,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     compare: { type: 'string' },
-    soak: { type: 'string', default: '2' },
+    soak: { type: 'string', default: '1' },
     out: { type: 'string', default: new URL('report', import.meta.url).pathname },
   },
 });

@@ -54,17 +54,17 @@ export const checks: readonly Check[] = [
   },
 ];
 
-/** The same loads on the gateway as it was when the record was made. */
+/** The same loads on the gateway as it was when the record was made, by the names of those on the present one. */
 export function casesBefore(main: string): Readonly<Record<string, GateCase>> {
   const before = gateway('recorded gateway, audit async', {}, { main });
   return {
-    'warm-before': { title: before.title, subject: before, shape: shape() },
-    'off-before': {
+    warm: { title: before.title, subject: before, shape: shape() },
+    off: {
       title: 'recorded gateway, audit off',
       subject: gateway('recorded gateway, audit off', AUDIT_OFF, { main }),
       shape: shape(),
     },
-    'verify-before': { title: 'recorded gateway, /auth/verify', subject: before, shape: verify },
+    verify: { title: 'recorded gateway, /auth/verify', subject: before, shape: verify },
   };
 }
 

@@ -197,7 +197,7 @@ export const scenarios: readonly Scenario[] = [
   {
     id: 'size',
     title: 'Many routes, many tokens',
-    note: 'A million tokens are known to the gateway before measuring; requests use 32,000 of them.',
+    note: 'A million tokens are known to the gateway before measuring; requests use 32,000 of them. Their identities are older than IDENTITY_REFRESH by then and their decisions are not known: what shows is asking again, not the size of the cache.',
     cases: [
       { id: 'routes-10', title: '10 routes', subject: 'gatewayTenRoutes', shape: shape() },
       { id: 'routes-10000', title: '10,000 routes', subject: 'gatewayManyRoutes', shape: shape() },
