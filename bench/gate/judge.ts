@@ -20,9 +20,9 @@ export const PEER_TOLERANCE = 0.4;
 
 /**
  * So many times its own error the middle of the rounds must be away from the limit. With an error of 4 %, as a shared
- * machine has it after 15 rounds, unchanged code is 13 % away from being called slower.
+ * machine has it after 15 rounds, unchanged code is 15 % away from being called slower.
  */
-const CERTAINTY = 1.5;
+const CERTAINTY = 2;
 
 /** Fewer rounds say nothing. */
 const LEAST_ROUNDS = 6;
