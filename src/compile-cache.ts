@@ -5,12 +5,16 @@ import { join } from 'node:path';
 /**
  * Keeps what V8 and the type stripper make of the sources for the next start, which then takes half as long. Whoever
  * can write there decides what runs here: where the folders are not this user's alone, the gateway does without.
+ * Processes and threads that are started from now on inherit it. `NODE_COMPILE_CACHE` names another folder.
  */
 export function keepCompiled(stateDir: string): void {
+  if (process.env.NODE_COMPILE_CACHE) return; // in use already
   const folder = join(stateDir, 'compile-cache');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (isPrivate(stateDir) && isPrivate(folder)) enableCompileCache(folder);
+    if (!isPrivate(stateDir) || !isPrivate(folder)) return;
+    enableCompileCache(folder);
+    process.env.NODE_COMPILE_CACHE = folder;
   } catch {
     // A folder that cannot be used is reported where the audit trail needs it.
   }

@@ -6,7 +6,7 @@ import { keepCompiled } from './compile-cache.ts';
 const EX_CONFIG = 78;
 
 // Nothing else is loaded yet, so that all of it can come from there. Whoever names the folder in ENV_FILE does without.
-if (process.env.STATE_DIR) keepCompiled(process.env.STATE_DIR);
+if (cluster.isPrimary && process.env.STATE_DIR) keepCompiled(process.env.STATE_DIR);
 
 const firstWorker = cluster.isPrimary ? FirstWorker.start() : null;
 try {
@@ -23,7 +23,7 @@ try {
     await Worker.start(openSnapshot(await requestSnapshot()));
   }
 } catch (error) {
-  firstWorker?.process.process.kill('SIGKILL');
+  firstWorker?.worker.process.kill('SIGKILL');
   const isConfigError = error instanceof Error && error.name === 'ConfigError';
   process.stderr.write(isConfigError ? `${error.message}\n` : `gateway cannot start: ${error}\n`);
   process.exit(isConfigError ? EX_CONFIG : 1);

@@ -12,7 +12,7 @@ import { AuditSigner } from './signature.ts';
 import { instanceName, Slot } from './slot.ts';
 import { Spool, type SpoolOptions } from './spool.ts';
 import { Tally } from './tally.ts';
-import type { ClerkOptions, ThreadReply } from './thread-options.ts';
+import type { ThreadOptions, ThreadReply } from './thread-options.ts';
 
 /** At the start the stream gets so long to be connected. Milliseconds. */
 const FIRST_CHANCE = 500;
@@ -22,7 +22,7 @@ const LAST_CHANCE = 5_000;
 
 /** The thread's part of the trail: writes events down, ships them, and looks after what others left. */
 export class Clerk {
-  readonly #options: ClerkOptions;
+  readonly #options: ThreadOptions;
   readonly #spoolOptions: SpoolOptions;
   readonly #signer: AuditSigner;
   readonly #tally: Tally;
@@ -35,7 +35,7 @@ export class Clerk {
   #visit: Promise<void> | null = null;
   #folderFault: string | null = null;
 
-  constructor(options: ClerkOptions) {
+  constructor(options: ThreadOptions) {
     this.#options = options;
     this.#signer = new AuditSigner(options.jwtSecret);
     this.#tally = new Tally(options.tally);

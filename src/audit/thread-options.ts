@@ -1,16 +1,11 @@
 import type { PackedFacts } from './facts.ts';
 
 /** What the audit thread is started with. */
-export interface ThreadOptions extends ClerkOptions {
-  readonly stateDir: string;
-}
-
-/** What its clerk works with. */
-export interface ClerkOptions {
+export interface ThreadOptions {
   /** Null: embedded mode, the spool is the trail. */
   readonly redisUrl: string | null;
   readonly jwtSecret: string;
-  /** Folder for the spools of all workers. */
+  /** Folder of the spools of all workers. */
   readonly folder: string;
   /** Bytes the spools may take together. */
   readonly spoolMax: number;

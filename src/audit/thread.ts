@@ -1,13 +1,9 @@
 import { workerData } from 'node:worker_threads';
-import { keepCompiled } from '../compile-cache.ts';
+import { Clerk } from './clerk.ts';
 import type { ThreadOptions, ThreadReply, ThreadTask } from './thread-options.ts';
 
 // piscina wraps what the pool was given: [its own data, ours].
 const options = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadOptions;
-
-// A thread does not share its process's cache of compiled code.
-keepCompiled(options.stateDir);
-const { Clerk } = await import('./clerk.ts');
 const clerk = new Clerk(options);
 
 /** The audit thread: a batch of facts, or one of the clerk's other duties. */

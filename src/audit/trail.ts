@@ -80,7 +80,6 @@ export class AuditTrail {
     const workerData: ThreadOptions = {
       redisUrl,
       jwtSecret,
-      stateDir,
       folder: join(stateDir, 'audit'),
       strict,
       backlogMax,
