@@ -6,13 +6,13 @@ import { isToPrimary } from './messages.ts';
  * is decided by the configuration it has to ask for.
  */
 export class FirstWorker {
-  readonly process: Worker;
+  readonly worker: Worker;
   /** Whether it asked for its configuration before anybody could answer. */
   asked = false;
 
-  private constructor(process: Worker) {
-    this.process = process;
-    process.on('message', (message: unknown) => {
+  private constructor(worker: Worker) {
+    this.worker = worker;
+    worker.on('message', (message: unknown) => {
       if (isToPrimary(message) && message.kind === 'snapshot-request') this.asked = true;
     });
   }

@@ -3,7 +3,7 @@ import type { Reading } from '../config/config-source.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { FirstWorker } from './first-worker.ts';
 import { type Ending, Member } from './member.ts';
-import { isToPrimary, type MetricsReply } from './messages.ts';
+import { isToPrimary, type MetricsReply, type SnapshotRequest } from './messages.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 const CHECK_INTERVAL = 1_000;
@@ -55,9 +55,9 @@ export class Fleet {
       else this.#onEnd(worker, code, signal);
     });
     setInterval(() => this.#check(), CHECK_INTERVAL);
-    if (!first.process.isDead()) {
-      const member = this.#adopt(first.process, this.#reading);
-      if (first.asked) member.send({ kind: 'snapshot', snapshot: this.#reading.snapshot });
+    if (!first.worker.isDead()) {
+      this.#adopt(first.worker, this.#reading);
+      if (first.asked) this.#onMessage(first.worker, { kind: 'snapshot-request' } satisfies SnapshotRequest);
     }
     this.#fill();
   }
