@@ -125,20 +125,20 @@ export class Backlog {
       return false;
     }
     const mark = this.#scribe.chain.mark();
+    const intents = sources.filter(isIntent);
     let events: FramedEvents;
     try {
       events = this.#write(sources.filter((source) => !isIntent(source)));
-      for (const source of sources) {
-        if (isIntent(source)) {
-          const promise = this.#scribe.promise(source);
-          this.#writer.add('i', promise);
-          spool.promise(source.eventId, promise);
-        } else if (!('promise' in source)) spool.keep(source.eventId);
+      for (const intent of intents) {
+        const promise = this.#scribe.promise(intent);
+        this.#writer.add('i', promise);
+        spool.promise(intent.eventId, promise);
       }
-      this.#append(spool, this.#writer.bytes, sources.some(isIntent));
+      for (const source of sources) if (!('promise' in source) && !source.intent) spool.keep(source.eventId);
+      this.#append(spool, this.#writer.bytes, intents.length > 0);
     } catch (error) {
       this.#scribe.chain.reset(mark);
-      for (const source of sources) if (isIntent(source)) spool.keep(source.eventId);
+      for (const { eventId } of intents) spool.keep(eventId);
       this.fault = error instanceof Error ? error.message : String(error);
       return false;
     }

@@ -1,7 +1,4 @@
-import { crc32 } from 'node:zlib';
-import { FRAME_HEAD, frameHead, LF, type RecordKind, type SignedEvent } from './frame.ts';
-
-const SPACE = 0x20;
+import { eventFrame, type SignedEvent } from './frame.ts';
 
 /** Events as a segment holds them, one record after another: what is on disk is also what is sent to the stream. */
 export interface FramedEvents {
@@ -26,24 +23,11 @@ export class FrameWriter {
     this.#end = 0;
   }
 
-  /** @param record ASCII, as every event's text is */
-  add(kind: RecordKind, { data, sig }: SignedEvent): void {
-    const length = sig.length + 1 + data.length;
-    const start = this.#end;
-    if (start + FRAME_HEAD + length + 1 > this.#bytes.length) this.#grow(length);
-    const bytes = this.#bytes;
-    const from = start + FRAME_HEAD;
-    bytes.write(sig, from, 'latin1');
-    bytes[from + sig.length] = SPACE;
-    bytes.write(data, from + sig.length + 1, 'latin1');
-    const end = from + length;
-    bytes.write(
-      frameHead(kind, length, crc32(bytes.subarray(from, end), kind.charCodeAt(0))),
-      start,
-      'latin1',
-    );
-    bytes[end] = LF;
-    this.#end = end + 1;
+  /** @param event ASCII, as every event's text is */
+  add(kind: 'e' | 'i', event: SignedEvent): void {
+    const record = eventFrame(kind, event);
+    if (this.#end + record.length > this.#bytes.length) this.#grow(record.length);
+    this.#end += this.#bytes.write(record, this.#end, 'latin1');
   }
 
   #grow(length: number): void {

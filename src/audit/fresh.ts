@@ -1,15 +1,14 @@
 import type { FramedEvents } from './frame-writer.ts';
 import type { Position } from './segments.ts';
+import { SpareMemory } from './spare-memory.ts';
 
 /** Most events held. */
 const MAX = 16_384;
 
-/** Memory of batches gone is kept for so many to come: V8 collects its whole heap every few megabytes of new buffers. */
-const SPARE = 4;
-const SPARE_SIZE = 524_288;
-
 interface FreshBatch {
   readonly events: FramedEvents;
+  /** What the events' bytes are a part of. */
+  readonly memory: Buffer;
   /** Where in the spool they end. */
   readonly end: Position;
   /** Epoch milliseconds. */
@@ -20,7 +19,7 @@ interface FreshBatch {
 export class Fresh {
   #batches: FreshBatch[] = [];
   #count = 0;
-  readonly #spare: Buffer[] = [];
+  readonly #spare = new SpareMemory();
 
   get count(): number {
     return this.#count;
@@ -34,7 +33,10 @@ export class Fresh {
   /** Holds a copy of events, unless there are too many. */
   add({ count, bytes }: FramedEvents, end: Position): boolean {
     if (this.#count + count > MAX) return false;
-    this.#batches.push({ events: { count, bytes: this.#copy(bytes) }, end, at: Date.now() });
+    const memory = this.#spare.take(bytes.length);
+    bytes.copy(memory);
+    const events = { count, bytes: memory.subarray(0, bytes.length) };
+    this.#batches.push({ events, memory, end, at: Date.now() });
     this.#count += count;
     return true;
   }
@@ -57,25 +59,17 @@ export class Fresh {
 
   /** Lets go of so many of the oldest batches, which nobody reads any more. */
   shift(batches: number): void {
-    for (const { events } of this.#batches.splice(0, batches)) {
+    for (const { events, memory } of this.#batches.splice(0, batches)) {
       this.#count -= events.count;
-      const memory = Buffer.from(events.bytes.buffer);
-      if (memory.length === SPARE_SIZE && this.#spare.length < SPARE) this.#spare.push(memory);
+      this.#spare.giveBack(memory);
     }
   }
 
-  /** Lets go of everything. Gives how many events there were. */
+  /** Lets go of everything; something may still be sent from it. Gives how many events there were. */
   clear(): number {
     const count = this.#count;
     this.#batches = [];
     this.#count = 0;
     return count;
-  }
-
-  #copy(bytes: Buffer): Buffer {
-    if (bytes.length > SPARE_SIZE) return Buffer.from(bytes);
-    const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(SPARE_SIZE);
-    bytes.copy(memory);
-    return memory.subarray(0, bytes.length);
   }
 }

@@ -4,6 +4,7 @@ import { Command } from 'ioredis';
 import { openRedis, type RedisClient } from '../redis/open-redis.ts';
 import { FRAME_HEAD, readFrames, type SignedEvent, signedEvent } from './frame.ts';
 import type { FramedEvents } from './frame-writer.ts';
+import { SpareMemory } from './spare-memory.ts';
 
 const STREAM = 'audit:events';
 const STREAM_MAX_LENGTH = 1_000_000;
@@ -26,9 +27,18 @@ return id`;
 
 const APPEND_SHA = hash('sha1', APPEND);
 
+/** The command in the protocol's form, up to its last argument. */
+const COMMAND_HEAD = ['evalsha', APPEND_SHA, '1', STREAM].reduce(
+  (text, part) => `${text}$${part.length}\r\n${part}\r\n`,
+  '*5\r\n',
+);
+
+/** Bytes of a command beside its last argument, at most. */
+const COMMAND_ROOM = 256;
+
 /**
- * The script with one large argument, written from memory that serves again. The library would copy it into new memory
- * for each batch, and V8 collects its whole heap every few megabytes of that.
+ * The script with one large argument, written from memory that serves again: the library would copy it into new memory
+ * for each batch.
  */
 class AppendCommand extends Command {
   readonly #written: Buffer;
@@ -47,17 +57,6 @@ class AppendCommand extends Command {
   }
 }
 
-/** The command in the protocol's form, up to its last argument. */
-const COMMAND_HEAD = ['evalsha', APPEND_SHA, '1', STREAM].reduce(
-  (text, part) => `${text}$${part.length}\r\n${part}\r\n`,
-  '*5\r\n',
-);
-
-const COMMAND_ROOM = 256;
-
-/** Holds most batches. Bytes. */
-const COMMAND_MEMORY = 524_288;
-
 /** What became of a batch. */
 export interface Appended {
   /** Id of the last entry; null where not all events were taken. */
@@ -71,8 +70,7 @@ export class AuditStream {
   readonly #redis: RedisClient;
   /** Whether a user of Redis's may run scripts; asked again at each connection. */
   #scripts = true;
-  /** Taken while a batch is under way, and lost with one that fails: something may still be sent from it. */
-  #memory: Buffer | null = null;
+  readonly #spare = new SpareMemory();
 
   /** @param onReady called each time the connection is made */
   constructor(url: string, onReady: () => void) {
@@ -140,16 +138,12 @@ export class AuditStream {
   }
 
   async #byLoadedScript(bytes: Buffer): Promise<string> {
-    const needed = bytes.length + COMMAND_ROOM;
-    const memory =
-      this.#memory !== null && this.#memory.length >= needed
-        ? this.#memory
-        : Buffer.allocUnsafeSlow(Math.max(needed, COMMAND_MEMORY));
-    this.#memory = null;
+    const memory = this.#spare.take(bytes.length + COMMAND_ROOM);
     const command = new AppendCommand(bytes, memory);
     this.#redis.sendCommand(command);
     const lastId = String(await command.promise);
-    this.#memory = memory;
+    // Not after a failure: something may still be sent from it.
+    this.#spare.giveBack(memory);
     return lastId;
   }
 
