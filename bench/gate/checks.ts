@@ -19,83 +19,57 @@ export interface Check {
 }
 
 const verify: Shape = { ...shape({ paths: ['/auth/verify'] }), kind: 'fresh' };
-const AUDIT_OFF = { AUDIT_MODE: 'off' };
 
 /** What is measured always, in the order of a round. */
-export const cases: Readonly<Record<string, GateCase>> = {
+export const cases = {
   warm: { title: 'gateway, audit async', subject: subjects.gateway, shape: shape() },
   off: { title: 'gateway, audit off', subject: subjects.gatewayAuditOff, shape: shape() },
   verify: { title: '/auth/verify, new connections', subject: subjects.gateway, shape: verify },
   bare: { title: 'bare proxy', subject: subjects.bare, shape: shape() },
   hello: { title: 'hello, new connections', subject: subjects.hello, shape: verify },
-};
+} satisfies Record<string, GateCase>;
 
 const cpu = (of: LoadResult, to: LoadResult) => of.cpu / to.cpu;
 /** Time per request: rises with every wait that takes no CPU time. */
 const time = (of: LoadResult, to: LoadResult) => to.rate / of.rate;
 
-/** Ratios to the peers, with their recorded values in `recorded.json`. */
-export const checks: readonly Check[] = [
-  { id: 'warm-cpu', title: 'CPU per request, audit async ÷ bare proxy', of: 'warm', to: 'bare', ratio: cpu },
-  {
-    id: 'warm-time',
-    title: 'time per request, audit async ÷ bare proxy',
-    of: 'warm',
-    to: 'bare',
-    ratio: time,
-  },
-  { id: 'off-cpu', title: 'CPU per request, audit off ÷ bare proxy', of: 'off', to: 'bare', ratio: cpu },
+/** What of each load is compared, and with which peer. */
+const compared = [
+  { id: 'warm-cpu', title: 'CPU per request, audit async', of: 'warm', peer: 'bare', ratio: cpu },
+  { id: 'warm-time', title: 'time per request, audit async', of: 'warm', peer: 'bare', ratio: time },
+  { id: 'off-cpu', title: 'CPU per request, audit off', of: 'off', peer: 'bare', ratio: cpu },
   {
     id: 'verify-cpu',
-    title: 'CPU per /auth/verify on a new connection ÷ hello',
+    title: 'CPU per /auth/verify on a new connection',
     of: 'verify',
-    to: 'hello',
+    peer: 'hello',
     ratio: cpu,
   },
-];
+] as const;
+
+/** Ratios to the peers, with their recorded values in `recorded.json`. */
+export const checks: readonly Check[] = compared.map(({ peer, ...one }) => ({
+  ...one,
+  title: `${one.title} ÷ ${peer === 'bare' ? 'bare proxy' : peer}`,
+  to: peer,
+}));
+
+/** Ratios to the gateway as it was; unchanged code has 1. */
+export const checksBefore: readonly Check[] = compared.map(({ id, title, of, ratio }) => ({
+  id: `${id}-before`,
+  title: `${title}, now ÷ when recorded`,
+  of,
+  to: `${of}-before`,
+  ratio,
+}));
 
 /** The same loads on the gateway as it was when the record was made, by the names of those on the present one. */
 export function casesBefore(main: string): Readonly<Record<string, GateCase>> {
-  const before = gateway('recorded gateway, audit async', {}, { main });
+  const before = gateway('recorded gateway', {}, { main });
+  const off = gateway('recorded gateway, audit off', { AUDIT_MODE: 'off' }, { main });
   return {
-    warm: { title: before.title, subject: before, shape: shape() },
-    off: {
-      title: 'recorded gateway, audit off',
-      subject: gateway('recorded gateway, audit off', AUDIT_OFF, { main }),
-      shape: shape(),
-    },
-    verify: { title: 'recorded gateway, /auth/verify', subject: before, shape: verify },
+    warm: { ...cases.warm, title: before.title, subject: before },
+    off: { ...cases.off, title: off.title, subject: off },
+    verify: { ...cases.verify, title: `${before.title}, /auth/verify`, subject: before },
   };
 }
-
-/** Ratios to the gateway as it was; unchanged code has 1. */
-export const checksBefore: readonly Check[] = [
-  {
-    id: 'warm-cpu-before',
-    title: 'CPU per request, audit async, now ÷ when recorded',
-    of: 'warm',
-    to: 'warm-before',
-    ratio: cpu,
-  },
-  {
-    id: 'warm-time-before',
-    title: 'time per request, audit async, now ÷ when recorded',
-    of: 'warm',
-    to: 'warm-before',
-    ratio: time,
-  },
-  {
-    id: 'off-cpu-before',
-    title: 'CPU per request, audit off, now ÷ when recorded',
-    of: 'off',
-    to: 'off-before',
-    ratio: cpu,
-  },
-  {
-    id: 'verify-cpu-before',
-    title: 'CPU per /auth/verify on a new connection, now ÷ when recorded',
-    of: 'verify',
-    to: 'verify-before',
-    ratio: cpu,
-  },
-];

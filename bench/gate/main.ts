@@ -5,7 +5,7 @@ import type { Machine } from '../harness/results.ts';
 import { Progress } from '../reporting/progress.ts';
 import { aligned } from '../reporting/table.ts';
 import { checksBefore } from './checks.ts';
-import { PEER_TOLERANCE, TOLERANCE } from './judge.ts';
+import { type Judgement, PEER_TOLERANCE, TOLERANCE } from './judge.ts';
 import { currentRevision } from './revision.ts';
 import { type GateResult, runGate } from './run-gate.ts';
 
@@ -50,12 +50,10 @@ async function main(): Promise<void> {
   const progress = new Progress();
   const record = JSON.parse(readFileSync(RECORD, 'utf8')) as Recorded; // written below
   const familiar = kindOf(record.machine) === kindOf(describeMachine());
-  const limits = {
-    ...Object.fromEntries(
-      Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * (1 + PEER_TOLERANCE)]),
-    ),
-    ...Object.fromEntries(checksBefore.map(({ id }) => [id, 1 + TOLERANCE])),
-  };
+  const limits = Object.fromEntries([
+    ...Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * (1 + PEER_TOLERANCE)]),
+    ...checksBefore.map(({ id }) => [id, 1 + TOLERANCE]),
+  ]);
   const result = await runGate({
     // Without a limit nothing is decided, so that all rounds are run.
     limits: values.record ? {} : limits,
@@ -91,17 +89,19 @@ async function main(): Promise<void> {
   if (slower.length > 0 || blind) process.exitCode = 1;
 }
 
+const VERDICTS = { pass: 'pass', slower: 'slower', undecided: 'too noisy to tell' };
+
+function hasLimit({ limit }: Judgement): boolean {
+  return !Number.isNaN(limit);
+}
+
 function render({ checks, planted, rounds }: GateResult): string {
-  const row = (title: string, judgement: GateResult['checks'][number]['judgement']) => [
-    Number.isNaN(judgement.limit)
-      ? ''
-      : judgement.decision === 'undecided'
-        ? 'too noisy to tell'
-        : judgement.decision,
+  const row = (title: string, judgement: Judgement) => [
+    hasLimit(judgement) ? VERDICTS[judgement.decision] : '',
     title,
     judgement.ratio.median.toFixed(3),
     `±${judgement.ratio.error.toFixed(3)}`,
-    Number.isFinite(judgement.limit) ? `limit ${judgement.limit.toFixed(3)}` : '',
+    hasLimit(judgement) ? `limit ${judgement.limit.toFixed(3)}` : '',
     `${judgement.quietRounds} of ${rounds} rounds quiet`,
   ];
   const rows = checks.map(({ check, judgement }) => row(check.title, judgement));
