@@ -3,32 +3,20 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ChainLink } from '../../../src/audit/chain.ts';
 import { eventText } from '../../../src/audit/event-text.ts';
-import { type AuditSubject, FactsBatch, unpack } from '../../../src/audit/facts.ts';
+import type { AuditSubject } from '../../../src/audit/facts.ts';
 import { maskQuery } from '../../../src/audit/query-mask.ts';
 import { AuditSigner } from '../../../src/audit/signature.ts';
+import { factsOf, SUBJECT } from '../../setup/audit-subject.ts';
 
 const plain: AuditSubject = {
-  startedAt: Date.UTC(2026, 0, 1),
-  traceId: '11111111-1111-1111-1111-111111111111',
-  method: 'GET',
+  ...SUBJECT,
   path: '/api/tes/v1/tasks',
   query: 'view=FULL&token=secret',
   resource: '/tes/v1/tasks',
-  clientAddress: '192.0.2.1',
   identity: { userId: '42', organizationId: '7', clientId: null, tokenType: 'user' },
-  callerService: null,
   routeService: 'tes',
-  eventType: 'request',
-  decision: 'allow',
-  reason: null,
-  stage: null,
-  statusCode: 200,
-  bytesIn: 0,
-  bytesOut: 12,
   latencyMs: 1.5,
-  authMs: -1,
   policyMs: 2,
-  hpcMs: -1,
   upstreamMs: 0.25,
 };
 
@@ -36,9 +24,7 @@ const link: ChainLink = { worker: 'a.1.b', seq: 7, prev: null };
 
 /** The text that the thread makes of what the main thread packs. */
 function textOf(subject: AuditSubject, place: ChainLink | null = link): string {
-  const batch = new FactsBatch(1);
-  batch.add(subject, false);
-  return eventText(unpack(batch.take(), 0), place);
+  return eventText(factsOf(subject), place);
 }
 
 test('an event has the members of the contract in their order', () => {

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Chain, digestOf } from '../../../src/audit/chain.ts';
-import { type AuditSubject, FactsBatch, unpack } from '../../../src/audit/facts.ts';
 import { Scribe } from '../../../src/audit/scribe.ts';
 import { AuditSigner } from '../../../src/audit/signature.ts';
 import type { TrailEntry } from '../../../src/audit/trail-entry.ts';
 import { TrailVerifier, type Verdict } from '../../../src/audit/trail-verifier.ts';
+import { factsOf, SUBJECT } from '../../setup/audit-subject.ts';
 
 const signer = new AuditSigner('a secret of the platform');
 const T0 = Date.UTC(2026, 0, 1);
@@ -20,37 +20,11 @@ function trail(
   const scribe = new Scribe(new Chain(worker, last), signer);
   return Array.from({ length: count }, (_value, i) => {
     const startedAt = T0 + (from + i) * 10;
-    const batch = new FactsBatch(1);
-    batch.add({ ...SUBJECT, startedAt, path: `/api/lims/${i}` }, false);
+    const facts = factsOf({ ...SUBJECT, startedAt, path: `/api/lims/${i}` });
     const id = `${startedAt + 21}-0`;
-    return { id, place: id, ...scribe.write(unpack(batch.take(), 0)) };
+    return { id, place: id, ...scribe.write(facts) };
   });
 }
-
-const SUBJECT: AuditSubject = {
-  startedAt: 0,
-  traceId: '11111111-1111-1111-1111-111111111111',
-  method: 'GET',
-  path: '',
-  query: '',
-  resource: null,
-  clientAddress: '192.0.2.1',
-  identity: null,
-  callerService: null,
-  routeService: 'lims',
-  eventType: 'request',
-  decision: 'allow',
-  reason: null,
-  stage: null,
-  statusCode: 200,
-  bytesIn: 0,
-  bytesOut: 12,
-  latencyMs: 1,
-  authMs: -1,
-  policyMs: -1,
-  hpcMs: -1,
-  upstreamMs: 1,
-};
 
 function verify(entries: readonly TrailEntry[], complete = true): Verdict {
   const verifier = new TrailVerifier(signer);
