@@ -73,6 +73,7 @@ export class Exchange implements AuditSubject, UpstreamCall, LiveConnection {
   refusal: Refusal | null = null;
   upstream: Delivery | null = null;
   upstreamHeaders: string[] = [];
+  gatewayLines = '';
   answerHeaders: readonly string[] = [];
   bodyBytes = 0;
   bytesOut = 0;

@@ -16,47 +16,37 @@ export class UpstreamHeaders {
     this.#cookie = cookie;
   }
 
-  /** Appends to the headers that passed; the array is the exchange's own. */
+  /** For a service: the caller's headers that passed, and who he is. */
   complete(exchange: Exchange): void {
     const { head, identity, route } = exchange;
     if (identity === null) throw new Error('nothing is forwarded without an identity');
-    const headers = head.passed;
-    this.#cookie?.strip(headers);
-    append(headers, identity.upstreamHeaders);
-    headers.push('X-Internal-Service', 'gateway', 'X-Service-Token', this.#serviceTokens.for(route.service));
+    this.#cookie?.strip(head.passed);
+    let lines = identity.upstreamLines + this.#serviceTokens.linesFor(route.service);
     if (route.identityAssertion) {
-      headers.push(
-        'X-Identity-Assertion',
-        this.#assertions.for(identity, route.service, exchange.traceId, exchange.startedAt),
-      );
+      const assertion = this.#assertions.for(identity, route.service, exchange.traceId, exchange.startedAt);
+      lines += `\r\nX-Identity-Assertion: ${assertion}`;
     }
-    finish(exchange, headers);
+    finish(exchange, lines);
   }
 
   /** The same for IAM's public paths: it judges the caller's own `Authorization`, and nobody speaks for him. */
   completeForIam(exchange: Exchange): void {
     const { head } = exchange;
-    const headers = head.passed;
-    this.#cookie?.strip(headers);
-    if (head.authorizationCount === 1) headers.push('Authorization', head.authorization);
-    finish(exchange, headers);
+    this.#cookie?.strip(head.passed);
+    if (head.authorizationCount === 1) head.passed.push('Authorization', head.authorization);
+    finish(exchange, '');
   }
 }
 
 /** Adds what every upstream gets: where the request came from, its trace, its length. */
-function finish(exchange: Exchange, headers: string[]): void {
+function finish(exchange: Exchange, lines: string): void {
   const { head, peer } = exchange;
-  append(headers, peer.forwardingHeaders(head));
-  headers.push('X-Trace-Id', exchange.traceId, 'traceparent', exchange.traceparent);
+  const headers = head.passed;
   if (head.contentLength !== '' && exchange.body === null) headers.push('content-length', head.contentLength);
   exchange.upstreamHeaders = headers;
+  exchange.gatewayLines = `${lines}${peer.forwardingLines(head)}\r\ntraceparent: ${exchange.traceparent}`;
   exchange.answerHeaders =
     exchange.cors === null
       ? ['X-Trace-Id', exchange.traceId]
       : ['X-Trace-Id', exchange.traceId, ...exchange.cors];
-}
-
-/** A loop, because spreading into push is slower for lists this short. */
-function append(list: string[], more: readonly string[]): void {
-  for (let i = 0; i < more.length; i++) list.push(more[i] as string);
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { headerLines } from '../upstream/header-lines.ts';
 
 /** What is known about a caller from a validated token. */
 export interface IdentityFacts {
@@ -23,8 +24,8 @@ export interface IdentityFacts {
  */
 export class Identity {
   readonly facts: IdentityFacts;
-  /** The headers an upstream gets for this caller, flat: name, value, name, value (contract §8). */
-  readonly upstreamHeaders: readonly string[];
+  /** The lines of the headers an upstream gets for this caller (contract §8). */
+  readonly upstreamLines: string;
   /** SHA-256 over all that a policy decision depends on besides the request. */
   readonly fingerprint: string;
   /** Answer of `GET /auth/verify` (contract §1). */
@@ -43,7 +44,7 @@ export class Identity {
     this.organizationId = facts.organizationId;
     this.clientId = facts.clientId;
     this.tokenType = facts.tokenType;
-    this.upstreamHeaders = Object.freeze(identityHeaders(facts, token));
+    this.upstreamLines = headerLines(identityHeaders(facts, token));
     this.verifyAnswer = {
       body: JSON.stringify({ authenticated: true, user: { id: facts.userId, roles: facts.roles } }),
       headers: claimHeaders(facts),

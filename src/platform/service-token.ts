@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
+import { headerLines } from '../upstream/header-lines.ts';
 
 /** Lifetime of a service token, and how long before its end a new one is minted. Seconds. */
 const LIFETIME = 300;
@@ -17,7 +18,8 @@ const LOOK_INTERVAL = 10_000;
  */
 export class ServiceTokens {
   readonly #secret: Uint8Array;
-  readonly #tokens = new Map<string, string>();
+  /** Header lines by service. */
+  readonly #lines = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
   /** Epoch milliseconds. */
   #renewAt = 0;
@@ -33,14 +35,14 @@ export class ServiceTokens {
   /** Mints the tokens of all `services`. */
   static async start(secret: string, services: readonly string[]): Promise<ServiceTokens> {
     const tokens = new ServiceTokens(secret);
-    for (const service of services) tokens.#tokens.set(service, '');
+    for (const service of services) tokens.#lines.set(service, '');
     await tokens.#mintAll();
     return tokens;
   }
 
-  /** The token for `service`; empty for a service unknown at the start, which no upstream accepts. */
-  for(service: string): string {
-    return this.#tokens.get(service) ?? '';
+  /** The lines that name the gateway to `service`; empty for one unknown at the start: it would accept no token. */
+  linesFor(service: string): string {
+    return this.#lines.get(service) ?? '';
   }
 
   close(): void {
@@ -50,7 +52,10 @@ export class ServiceTokens {
   async #mintAll(): Promise<void> {
     const now = Math.floor(Date.now() / 1000);
     this.#renewAt = (now + LIFETIME - RENEW_AHEAD) * 1000;
-    for (const service of this.#tokens.keys()) this.#tokens.set(service, await this.#mint(service, now));
+    for (const service of this.#lines.keys()) {
+      const token = await this.#mint(service, now);
+      this.#lines.set(service, headerLines(['X-Internal-Service', 'gateway', 'X-Service-Token', token]));
+    }
   }
 
   #mint(service: string, now: number): Promise<string> {

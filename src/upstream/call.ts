@@ -30,8 +30,11 @@ export interface UpstreamCall {
   readonly method: string;
   /** Path and query for the upstream, prefix stripped. */
   readonly upstreamPath: string;
-  /** All headers for the upstream but `Host`, flat. */
+  /** Headers for the upstream that are the client's own, and the body's length; flat. */
   readonly upstreamHeaders: string[];
+  /** Lines of those that are the gateway's to set, ready to be sent. */
+  readonly gatewayLines: string;
+  readonly traceId: string;
   readonly hasBody: boolean;
   /** Whether the body's length is unknown; trailers may follow it. */
   readonly chunked: boolean;

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Client, Dispatcher, errors } from 'undici';
+import { dispatchTraced } from './traced-dispatch.ts';
 
 /** How often connections nobody needed meanwhile are let go of. Milliseconds. */
 const TRIM_INTERVAL = 30_000;
@@ -31,10 +32,17 @@ export class Connections extends Dispatcher {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (this.#closed) throw new errors.ClientClosedError();
-    const client = this.#idle.pop() ?? this.#open();
-    if (this.#idle.length < this.#spare) this.#spare = this.#idle.length;
+    const client = this.#take();
     return client.dispatch(options, new Lease(handler, client, this));
+  }
+
+  /**
+   * Dispatches a request with more headers than those of its options.
+   * @param traced value of `X-Trace-Id`, and behind it lines of {@link headerLines}
+   */
+  send(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, traced: string): void {
+    const client = this.#take();
+    dispatchTraced(client, options, new Lease(handler, client, this), traced);
   }
 
   /** A request is over and its connection free. */
@@ -64,6 +72,13 @@ export class Connections extends Dispatcher {
     this.#all.clear();
     this.#idle.length = 0;
     return clients;
+  }
+
+  #take(): Client {
+    if (this.#closed) throw new errors.ClientClosedError();
+    const client = this.#idle.pop() ?? this.#open();
+    if (this.#idle.length < this.#spare) this.#spare = this.#idle.length;
+    return client;
   }
 
   #open(): Client {

@@ -92,7 +92,7 @@ export class Forwarder implements Carrier {
       };
       // A service that does not expect a body here might take it for its next request: there is none.
       if (call.hasBody && !EXPECT_BODY.has(call.method)) options.reset = true;
-      target.pool.dispatch(options, response);
+      target.pool.send(options, response, call.traceId + call.gatewayLines);
     } catch (error) {
       response.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
     }

@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net';
 import { isIP, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { headerLines } from './header-lines.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** How the gateway names itself in `Via` (RFC 9110 §7.6.3). */
@@ -20,7 +21,7 @@ export class Peer<E = unknown> {
   readonly #proxies: BlockList;
   readonly #proto: string;
   #host = '';
-  #headers: readonly string[] = [];
+  #lines = '';
 
   constructor(socket: Socket, proxies: BlockList) {
     this.address = plainAddress(socket.remoteAddress ?? '');
@@ -44,18 +45,18 @@ export class Peer<E = unknown> {
   }
 
   /**
-   * `X-Forwarded-*`, `Forwarded` and `Via` for the upstream, flat. The list is shared by the requests of a
-   * connection while nothing in it changes: do not modify it.
+   * The lines of `X-Forwarded-*`, `Forwarded` and `Via` for the upstream; made anew only where something in them has
+   * changed since the connection's last request.
    */
-  forwardingHeaders(head: RequestHead): readonly string[] {
+  forwardingLines(head: RequestHead): string {
     const inherits =
       this.trusted && (head.forwardedFor !== '' || head.forwardedProto !== '' || head.forwardedHost !== '');
     if (inherits || head.via !== '') return this.#build(head, inherits);
-    if (head.host !== this.#host || this.#headers.length === 0) {
-      this.#headers = this.#build(head, false);
+    if (head.host !== this.#host || this.#lines === '') {
+      this.#lines = this.#build(head, false);
       this.#host = head.host;
     }
-    return this.#headers;
+    return this.#lines;
   }
 
   /** The origin under which the client sees the gateway, as far as the connection or a trusted proxy tells. */
@@ -71,12 +72,12 @@ export class Peer<E = unknown> {
     return inherits && head.forwardedHost !== '' ? head.forwardedHost : head.host;
   }
 
-  #build(head: RequestHead, inherits: boolean): string[] {
+  #build(head: RequestHead, inherits: boolean): string {
     const chain =
       inherits && head.forwardedFor !== '' ? `${head.forwardedFor}, ${this.address}` : this.address;
     const proto = this.#protoOf(head, inherits);
     const host = this.#hostOf(head, inherits);
-    return [
+    return headerLines([
       'X-Forwarded-For',
       chain,
       'X-Forwarded-Proto',
@@ -87,7 +88,7 @@ export class Peer<E = unknown> {
       forwardedElements(chain, proto, host),
       'Via',
       head.via === '' ? VIA : `${head.via}, ${VIA}`,
-    ];
+    ]);
   }
 }
 

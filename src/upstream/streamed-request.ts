@@ -2,6 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from 'node:https';
 import type { Dispatcher } from 'undici';
 import type { UpstreamCall } from './call.ts';
+import { headersOf } from './header-lines.ts';
 import { RequestBody } from './request-body.ts';
 import type { Target } from './target.ts';
 import { passingTrailers } from './trailers.ts';
@@ -96,11 +97,12 @@ export class StreamedRequest implements Dispatcher.DispatchController {
   }
 
   #headers(): string[] {
-    const { upstreamHeaders, chunked, expectsContinue, request } = this.#call;
+    const { upstreamHeaders, gatewayLines, traceId, chunked, expectsContinue, request } = this.#call;
     const { host } = new URL(this.#target.origin);
     // Not `close`, although it ends with the answer: a service that answers early would close the connection
     // with bytes unread, and the reset would overtake its answer.
     const headers = ['Host', host, 'Connection', 'keep-alive', ...upstreamHeaders];
+    headers.push('X-Trace-Id', traceId, ...headersOf(gatewayLines));
     if (expectsContinue) headers.push('Expect', '100-continue');
     if (!chunked) return headers;
     headers.push('Transfer-Encoding', 'chunked');
