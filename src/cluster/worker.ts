@@ -30,6 +30,7 @@ import { TokenVerifier } from '../platform/token-verifier.ts';
 import { registerAuditMeters } from '../telemetry/audit-meters.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { DeliveryWatch } from '../upstream/delivery-watch.ts';
 import { Forwarder } from '../upstream/forwarder.ts';
 import { RouteTable } from '../upstream/route-table.ts';
 import { GatewayServer } from './gateway-server.ts';
@@ -191,6 +192,7 @@ export class Worker {
       },
       log: (error, stage, traceId) => log.error({ err: error, stage, traceId }, 'stage failed'),
     });
+    const deliveries = new DeliveryWatch(pipeline.exchanges);
     const server = new GatewayServer(pipeline, upgrades, config, (reason) => metrics.connectionCut(reason));
     metrics.gauge('gateway_open_connections', 'Client connections', () => server.connections);
     metrics.gauge('gateway_open_upgrades', 'WebSockets and other upgraded connections', () => upgrades.size);
@@ -210,6 +212,7 @@ export class Worker {
         serviceTokens.close();
         await trail?.close();
         await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
+        deliveries.close();
         live.close();
         socketLimit.close();
         knowledge.close();

@@ -1,4 +1,4 @@
-import { errors } from 'undici';
+import { UpstreamTimeout } from './faults.ts';
 
 /** What is wrong with the framing of an answer that the parser let through; null where nothing is. */
 export function framingFault(headers: Readonly<Record<string, string | string[] | undefined>>): Error | null {
@@ -14,5 +14,5 @@ export function framingFault(headers: Readonly<Record<string, string | string[] 
  */
 export function interimFault(status: number, waited: number, timeout: number): Error | null {
   if (status === 101) return new TypeError('unexpected 101');
-  return waited > timeout ? new errors.HeadersTimeoutError() : null;
+  return waited > timeout ? new UpstreamTimeout() : null;
 }

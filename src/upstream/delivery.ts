@@ -24,6 +24,8 @@ export type RetryResult = 'succeeded' | 'failed' | 'over_budget';
 
 /** What a delivery needs of the forwarder. */
 export interface Carrier {
+  /** Milliseconds an answer may pause. */
+  readonly streamIdleTimeout: number;
   /** Sends the call's request to a target; what comes of it is told to `response`. Never throws. */
   send(call: UpstreamCall, target: Target, response: UpstreamResponse): void;
   failed(service: string, kind: UpstreamFault | 'aborted' | 'truncated'): void;
@@ -59,6 +61,11 @@ export class Delivery implements Applicant, ResponseOwner {
     this.#carrier.failed(this.#service.name, 'aborted');
     this.#response.abort();
     this.ended();
+  }
+
+  /** Gives up where the service keeps the caller waiting for too long. @param now by `performance.now` */
+  look(now: number): void {
+    this.#response.look(now, this.#carrier.streamIdleTimeout);
   }
 
   admitted(): void {

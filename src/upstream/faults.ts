@@ -11,14 +11,18 @@ export class RequestBodyError extends Error {
   }
 }
 
+/** An upstream let its caller wait for too long. */
+export class UpstreamTimeout extends Error {
+  override readonly name = 'UpstreamTimeout';
+}
+
 /** What an error on the way to an upstream means. */
 export function faultOf(error: Error): UpstreamFault | 'aborted' {
   if (error instanceof RequestBodyError) return error.fault;
+  if (error instanceof UpstreamTimeout) return 'timeout';
   const code = 'code' in error ? String(error.code) : '';
   switch (code) {
-    case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
     case 'ETIMEDOUT':
       return 'timeout';
     case 'ECONNREFUSED':

@@ -33,15 +33,16 @@ export interface ForwarderOptions {
 
 /** Sends requests to their services over kept connections and streams the answers back. */
 export class Forwarder implements Carrier {
+  /** Milliseconds an answer may pause. */
+  readonly streamIdleTimeout: number;
   /** One for each set of targets that routes name; routes that agree in everything share one. */
   readonly services: readonly UpstreamService[];
   readonly #serviceOf = new Map<Route, UpstreamService>();
   readonly #checks: HealthChecks[] = [];
-  readonly #streamIdleTimeout: number;
   readonly #observer: UpstreamObserver;
 
   constructor(routes: readonly Route[], options: ForwarderOptions, observer: UpstreamObserver) {
-    this.#streamIdleTimeout = options.streamIdleTimeout;
+    this.streamIdleTimeout = options.streamIdleTimeout;
     this.#observer = observer;
     const services = new Map<string, UpstreamService>();
     for (const route of routes) {
@@ -77,7 +78,7 @@ export class Forwarder implements Carrier {
   send(call: UpstreamCall, target: Target, response: UpstreamResponse): void {
     try {
       if (needsStreaming(call)) {
-        new StreamedRequest(call, target, response, this.#streamIdleTimeout).start();
+        new StreamedRequest(call, target, response).start();
         return;
       }
       const options: Dispatcher.DispatchOptions = {
@@ -87,8 +88,6 @@ export class Forwarder implements Carrier {
         headers: call.upstreamHeaders,
         upgrade: call.upgradeProtocol,
         body: call.body ?? (call.hasBody ? new RequestBody(call) : null),
-        headersTimeout: call.route.timeout,
-        bodyTimeout: this.#streamIdleTimeout,
       };
       // A service that does not expect a body here might take it for its next request: there is none.
       if (call.hasBody && !EXPECT_BODY.has(call.method)) options.reset = true;

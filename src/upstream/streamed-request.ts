@@ -2,6 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from 'node:https';
 import type { Dispatcher } from 'undici';
 import type { UpstreamCall } from './call.ts';
+import { UpstreamTimeout } from './faults.ts';
 import { headersOf } from './header-lines.ts';
 import { RequestBody } from './request-body.ts';
 import type { Target } from './target.ts';
@@ -31,7 +32,6 @@ export class StreamedRequest implements Dispatcher.DispatchController {
   readonly #call: UpstreamCall;
   readonly #target: Target;
   readonly #handler: UpstreamResponse;
-  readonly #idleTimeout: number;
   readonly #body: RequestBody;
   readonly #message: ClientRequest;
   #answer: IncomingMessage | null = null;
@@ -39,12 +39,10 @@ export class StreamedRequest implements Dispatcher.DispatchController {
   #timer: NodeJS.Timeout | null = null;
   #over = false;
 
-  /** @param idleTimeout milliseconds the answer may pause */
-  constructor(call: UpstreamCall, target: Target, handler: UpstreamResponse, idleTimeout: number) {
+  constructor(call: UpstreamCall, target: Target, handler: UpstreamResponse) {
     this.#call = call;
     this.#target = target;
     this.#handler = handler;
-    this.#idleTimeout = idleTimeout;
     this.#body = new RequestBody(call);
     const { connectTimeout, tls } = target.options;
     const send = target.origin.startsWith('https:') ? httpsRequest : httpRequest;
@@ -66,7 +64,7 @@ export class StreamedRequest implements Dispatcher.DispatchController {
       const ready = 'encrypted' in socket ? 'secureConnect' : 'connect';
       socket.once(ready, () => this.#onConnected());
     });
-    this.#message.on('timeout', () => this.#onIdle());
+    this.#message.on('timeout', () => this.#fail(new UpstreamTimeout()));
     this.#message.on('continue', () => this.#sendBody());
     this.#message.on('information', ({ statusCode }) => {
       // While the body is still on its way, interim answers are no sign of an answer that never comes.
@@ -91,8 +89,6 @@ export class StreamedRequest implements Dispatcher.DispatchController {
 
   resume(): void {
     this.paused = false;
-    // Its time may have run out while the client was not reading.
-    this.#message.setTimeout(this.#idleTimeout);
     this.#answer?.resume();
   }
 
@@ -114,7 +110,7 @@ export class StreamedRequest implements Dispatcher.DispatchController {
 
   #onConnected(): void {
     if (this.#over) return;
-    this.#message.setTimeout(this.#call.route.timeout);
+    this.#message.setTimeout(0);
     this.#handler.onRequestStart(this);
     if (this.#over) return; // nobody waits for the answer any more
     if (this.#call.expectsContinue) this.#timer = setTimeout(() => this.#sendBody(), CONTINUE_PATIENCE);
@@ -142,7 +138,6 @@ export class StreamedRequest implements Dispatcher.DispatchController {
     if (this.#over) return;
     this.#answer = answer;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#message.setTimeout(this.#idleTimeout);
     this.#handler.onResponseStarted();
     this.#handler.onResponseStart(this, answer.statusCode ?? 0, undistinct(answer.headersDistinct));
     answer.on('data', (chunk) => this.#handler.onResponseData(this, chunk));
@@ -153,13 +148,6 @@ export class StreamedRequest implements Dispatcher.DispatchController {
       this.#end();
     });
     if (this.paused) answer.pause();
-  }
-
-  /** Nothing was sent or received for a while: whose turn was it? */
-  #onIdle(): void {
-    const waitsForClient =
-      this.paused || (this.#sendsBody && !this.#message.writableEnded && !this.#message.writableNeedDrain);
-    if (!waitsForClient) this.#fail(Object.assign(new Error('upstream timeout'), { code: 'ETIMEDOUT' }));
   }
 
   #fail(error: Error): void {

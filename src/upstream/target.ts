@@ -78,6 +78,9 @@ export class Target {
       keepAliveTimeout: 30_000,
       keepAliveMaxTimeout: 300_000,
       maxHeaderSize: 65_536,
+      // Whoever waits for an answer looks after it himself: a timer for each request costs more than all looks.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     });
   }
 }

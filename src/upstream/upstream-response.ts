@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { framingFault, interimFault } from './answer-rules.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
-import { faultOf } from './faults.ts';
+import { faultOf, UpstreamTimeout } from './faults.ts';
 import { mayBeTrailer } from './trailers.ts';
 
 /** Response headers that end here: hop-by-hop ones, the gateway's own, and what only services may see. */
@@ -53,12 +53,17 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   #sent = false;
   #answering = false;
   #started = false;
+  /** Whether the answer has begun, interim ones apart. */
+  #hasHead = false;
   /** The answer has come and may not begin yet. */
   #waits = false;
   /** Those of an answer that has ended while it waits: one without a body. */
   #trailers: Record<string, string | string[] | undefined> | null = null;
   #over = false;
   #drains = false;
+  /** What had passed in both directions when it was looked at last, and since when no more has. */
+  #passed = 0;
+  #standsSince = 0;
 
   constructor(call: UpstreamCall, owner: ResponseOwner) {
     this.#call = call;
@@ -73,11 +78,35 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error('client went away'));
   }
 
+  /**
+   * Gives the upstream up where nothing has come from it for too long, although it is its turn.
+   * @param now by `performance.now`
+   * @param idleTimeout milliseconds an answer may pause once it has begun
+   */
+  look(now: number, idleTimeout: number): void {
+    if (!this.#sent || this.#over) return; // making a connection has a limit of its own
+    const passed = this.#call.bodyBytes + this.#call.bytesOut;
+    if (passed !== this.#passed || this.#waitsForClient()) {
+      this.#passed = passed;
+      this.#standsSince = now;
+    } else if (now - this.#standsSince >= (this.#hasHead ? idleTimeout : this.#call.route.timeout)) {
+      this.#controller?.abort(new UpstreamTimeout());
+    }
+  }
+
+  /** Whether the client takes no more of the answer, or has not sent all that the upstream would take. */
+  #waitsForClient(): boolean {
+    if (this.#controller?.paused === true) return true;
+    const { hasBody, body, request } = this.#call;
+    return !this.#hasHead && hasBody && body === null && !request.complete && !request.isPaused();
+  }
+
   /** The call failed and is to be tried again. */
   reset(): void {
     this.#controller = null;
     this.#sent = false;
     this.#answering = false;
+    this.#hasHead = false;
     this.#waits = false;
     this.#trailers = null;
     this.#over = false;
@@ -86,6 +115,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     this.#sent = true;
+    this.#standsSince = performance.now();
     if (this.#over) controller.abort(new Error('client went away'));
   }
 
@@ -122,7 +152,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.#over) return;
-    const waited = performance.now() - this.#startedAt;
+    const now = performance.now();
+    const waited = now - this.#startedAt;
     const fault =
       status < 200 ? interimFault(status, waited, this.#call.route.timeout) : framingFault(headers);
     if (fault !== null) {
@@ -132,6 +163,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
     if (status < 200) return;
     this.#call.upstreamMs = waited;
+    this.#hasHead = true;
+    this.#standsSince = now;
     if (status === 204) delete headers['content-length']; // it must have none (RFC 9110 §8.6)
     const declared = headers['content-length'];
     if (typeof declared === 'string') this.#remaining = Number(declared);
