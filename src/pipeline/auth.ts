@@ -4,6 +4,7 @@ import { isApiKey } from '../platform/api-keys.ts';
 import { MAX_TOKEN_LENGTH } from '../platform/compact-jws.ts';
 import { Identity } from '../platform/identity.ts';
 import { type ServiceCaller, type ServiceCallers, serviceIdentity } from '../platform/service-callers.ts';
+import type { Peer } from '../upstream/peer.ts';
 import type { ApiKeyAuth } from './api-key-auth.ts';
 import type { AuthCookie } from './auth-cookie.ts';
 import type { Exchange } from './exchange.ts';
@@ -116,7 +117,7 @@ export class Auth implements Stage {
 
   #tokenOf(exchange: Exchange): string | Refusal {
     const { authorization, authorizationCount } = exchange.head;
-    if (authorizationCount === 1) return bearerToken(authorization);
+    if (authorizationCount === 1) return tokenIn(authorization, exchange.peer);
     if (authorizationCount > 1) return refusals.invalidToken;
     const token = this.#cookie?.read(exchange) ?? null;
     return token === null ? refusals.missingToken : oneToken(token);
@@ -137,6 +138,20 @@ function concludeAlone(exchange: Exchange, caller: ServiceCaller): Verdict {
   }
   exchange.identity = serviceIdentity(caller, route.permission, head.serviceToken);
   return ALLOW;
+}
+
+/**
+ * What {@link bearerToken} gives. Most connections send the same header again and again; its token is then the text
+ * they sent first, which need not be read a second time, nor hashed to be found in the cache.
+ */
+function tokenIn(authorization: string, peer: Peer<Exchange>): string | Refusal {
+  if (authorization === peer.authorization) return peer.token;
+  const token = bearerToken(authorization);
+  if (typeof token === 'string') {
+    peer.authorization = authorization;
+    peer.token = token;
+  }
+  return token;
 }
 
 /** The token of an `Authorization` header (RFC 6750 §2.1), or the refusal. */

@@ -15,9 +15,9 @@ const TRIM_INTERVAL = 30_000;
 export class Connections extends Dispatcher {
   readonly #origin: string;
   readonly #options: Client.Options;
-  readonly #all = new Set<Client>();
+  readonly #all = new Set<Connection>();
   /** A stack: the warmest on top, and what is not needed stays at the bottom. */
-  readonly #idle: Client[] = [];
+  readonly #idle: Connection[] = [];
   /** The lowest height of the stack since the last trim. */
   #spare = 0;
   readonly #trimTimer: NodeJS.Timeout;
@@ -32,78 +32,101 @@ export class Connections extends Dispatcher {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const client = this.#take();
-    return client.dispatch(options, new Lease(handler, client, this));
+    const connection = this.#take();
+    return connection.client.dispatch(options, new Lease(handler, connection));
   }
 
   /**
    * Dispatches a request with more headers than those of its options.
-   * @param traced value of `X-Trace-Id`, and behind it lines of {@link headerLines}
+   * @param traced value of `X-Trace-Id`, and behind it lines of `headerLines`
    */
-  send(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, traced: string): void {
-    const client = this.#take();
-    dispatchTraced(client, options, new Lease(handler, client, this), traced);
+  send(options: Dispatcher.DispatchOptions, tenant: Tenant, traced: string): void {
+    const connection = this.#take();
+    tenant.connection = connection;
+    dispatchTraced(connection.client, options, tenant, traced);
   }
 
   /** A request is over and its connection free. */
-  giveBack(client: Client): void {
-    if (this.#all.has(client)) this.#idle.push(client);
+  giveBack(connection: Connection): void {
+    if (this.#all.has(connection)) this.#idle.push(connection);
   }
 
   /** A connection failed, or was taken over for another protocol: the next request gets a new one. */
-  discard(client: Client): void {
-    if (this.#all.delete(client)) void client.close();
+  discard(connection: Connection): void {
+    if (this.#all.delete(connection)) void connection.client.close();
   }
 
   /** Resolves once the requests under way have ended. */
   override async close(): Promise<void> {
-    await Promise.all(this.#letGoOfAll().map((client) => client.close()));
+    await Promise.all(this.#letGoOfAll().map(({ client }) => client.close()));
   }
 
   /** Cuts the requests under way. */
   override async destroy(): Promise<void> {
-    await Promise.all(this.#letGoOfAll().map((client) => client.destroy()));
+    await Promise.all(this.#letGoOfAll().map(({ client }) => client.destroy()));
   }
 
-  #letGoOfAll(): Client[] {
+  #letGoOfAll(): Connection[] {
     this.#closed = true;
     clearInterval(this.#trimTimer);
-    const clients = [...this.#all];
+    const connections = [...this.#all];
     this.#all.clear();
     this.#idle.length = 0;
-    return clients;
+    return connections;
   }
 
-  #take(): Client {
+  #take(): Connection {
     if (this.#closed) throw new errors.ClientClosedError();
-    const client = this.#idle.pop() ?? this.#open();
+    const connection = this.#idle.pop() ?? this.#open();
     if (this.#idle.length < this.#spare) this.#spare = this.#idle.length;
-    return client;
+    return connection;
   }
 
-  #open(): Client {
-    const client = new Client(this.#origin, this.#options);
-    this.#all.add(client);
-    return client;
+  #open(): Connection {
+    const connection = new Connection(new Client(this.#origin, this.#options), this);
+    this.#all.add(connection);
+    return connection;
   }
 
   #trim(): void {
-    for (const client of this.#idle.splice(0, this.#spare)) this.discard(client);
+    for (const connection of this.#idle.splice(0, this.#spare)) this.discard(connection);
     this.#spare = this.#idle.length;
   }
 }
 
-/** Passes on what happens to a request, and gives its connection back at the end. */
+/** One connection, used by one request after the other. */
+export class Connection {
+  readonly client: Client;
+  readonly #owner: Connections;
+
+  constructor(client: Client, owner: Connections) {
+    this.client = client;
+    this.#owner = owner;
+  }
+
+  giveBack(): void {
+    this.#owner.giveBack(this);
+  }
+
+  discard(): void {
+    this.#owner.discard(this);
+  }
+}
+
+/** Takes the answer to a request, and sees to its connection at the end: gives it back, or discards it. */
+export interface Tenant extends Dispatcher.DispatchHandler {
+  connection: Connection | null;
+}
+
+/** Passes on what happens to a request of somebody who knows of no connection, and sees to that. */
 class Lease implements Dispatcher.DispatchHandler {
   readonly #handler: Dispatcher.DispatchHandler;
-  readonly #client: Client;
-  readonly #connections: Connections;
+  readonly #connection: Connection;
   #started = false;
 
-  constructor(handler: Dispatcher.DispatchHandler, client: Client, connections: Connections) {
+  constructor(handler: Dispatcher.DispatchHandler, connection: Connection) {
     this.#handler = handler;
-    this.#client = client;
-    this.#connections = connections;
+    this.#connection = connection;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
@@ -117,7 +140,7 @@ class Lease implements Dispatcher.DispatchHandler {
     headers: IncomingHttpHeaders,
     socket: Duplex,
   ): void {
-    this.#connections.discard(this.#client);
+    this.#connection.discard();
     this.#handler.onRequestUpgrade?.(controller, status, headers, socket);
   }
 
@@ -139,14 +162,14 @@ class Lease implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    this.#connections.giveBack(this.#client);
+    this.#connection.giveBack();
     this.#handler.onResponseEnd?.(controller, trailers);
   }
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     // A request that did not even begin has not harmed it.
-    if (this.#started) this.#connections.discard(this.#client);
-    else this.#connections.giveBack(this.#client);
+    if (this.#started) this.#connection.discard();
+    else this.#connection.giveBack();
     this.#handler.onResponseError?.(controller, error);
   }
 }

@@ -18,6 +18,9 @@ export class Peer<E = unknown> {
   readonly address: string;
   /** Whether it is a proxy whose `X-Forwarded-*` may be believed. */
   readonly trusted: boolean;
+  /** The token of the last request's `Authorization`, so that the next with the same header need not read it again. */
+  authorization: string | null = null;
+  token = '';
   readonly #proxies: BlockList;
   readonly #proto: string;
   #host = '';

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { framingFault, interimFault } from './answer-rules.ts';
 import type { UpstreamCall, UpstreamFault } from './call.ts';
+import type { Connection, Tenant } from './connections.ts';
 import { faultOf, UpstreamTimeout } from './faults.ts';
 import { mayBeTrailer } from './trailers.ts';
 
@@ -42,7 +43,9 @@ export interface ResponseOwner {
 }
 
 /** Streams one upstream answer to the client. One instance per call, also where it is tried again. */
-export class UpstreamResponse implements Dispatcher.DispatchHandler {
+export class UpstreamResponse implements Tenant {
+  /** Null where the request has one of its own. */
+  connection: Connection | null = null;
   readonly #call: UpstreamCall;
   readonly #client: ServerResponse;
   readonly #startedAt = performance.now();
@@ -129,6 +132,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
     duplex: Duplex,
   ): void {
+    this.#leave(false);
     const socket = duplex as Socket; // undici connects by TCP or TLS
     if (this.#over) {
       socket.destroy();
@@ -182,7 +186,7 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
       if (this.#over || this.#controller !== controller) return;
       this.#waits = false;
       this.#begin(status, headers);
-      if (this.#trailers !== null) this.onResponseEnd(controller, this.#trailers);
+      if (this.#trailers !== null) this.#end(this.#trailers);
       else controller.resume();
     });
   }
@@ -190,9 +194,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   #begin(status: number, headers: Record<string, string | string[] | undefined>): void {
     this.#started = true;
     this.#client.writeHead(status, this.#answerHeaders(headers));
-    // Nothing is flushed yet: the head leaves together with the first bytes of the body. An answer whose
-    // body has not come by the end of this turn must not wait for it.
-    if (!this.#hasNoBody(status)) process.nextTick(flushHead, this.#client);
+    // Nothing is flushed yet: the head leaves together with the first bytes of the body.
+    if (!this.#hasNoBody(status)) flushSoon(this.#client);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -216,11 +219,13 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     _controller: Dispatcher.DispatchController,
     trailers: Record<string, string | string[] | undefined>,
   ): void {
+    this.#leave(true);
     if (this.#over) return;
-    if (this.#waits) {
-      this.#trailers = trailers;
-      return;
-    }
+    if (this.#waits) this.#trailers = trailers;
+    else this.#end(trailers);
+  }
+
+  #end(trailers: Record<string, string | string[] | undefined>): void {
     this.#over = true;
     if (this.#client.chunkedEncoding) {
       for (const name in trailers) {
@@ -233,6 +238,8 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    // One that has not even begun has not harmed its connection.
+    this.#leave(!this.#sent);
     if (this.#over) return;
     this.#over = true;
     if (this.#started) {
@@ -244,6 +251,14 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
     const fault = faultOf(error);
     // What went wrong before there was a connection, in TLS say, is a refusal of it.
     this.#owner.failed(!this.#sent && fault === 'reset' ? 'refused' : fault, this.#sent, this.#answering);
+  }
+
+  /** Parts with the connection: the next request may use it, or none. */
+  #leave(usable: boolean): void {
+    const { connection } = this;
+    this.connection = null;
+    if (usable) connection?.giveBack();
+    else connection?.discard();
   }
 
   #answerHeaders(headers: Record<string, string | string[] | undefined>): string[] {
@@ -275,7 +290,18 @@ export class UpstreamResponse implements Dispatcher.DispatchHandler {
   }
 }
 
-/** Sends the head of an answer that is still waiting for its body: an event stream's first event, say. */
-function flushHead(client: ServerResponse): void {
-  if (!client.writableEnded && !client.destroyed) client.flushHeaders();
+/** Answers that began in this turn of the event loop. */
+let begun: ServerResponse[] = [];
+
+/** Sends an answer's head at the end of this turn, if its body has not come by then: an event stream's, say. */
+function flushSoon(client: ServerResponse): void {
+  if (begun.push(client) === 1) setImmediate(flushBegun);
+}
+
+function flushBegun(): void {
+  const clients = begun;
+  begun = [];
+  for (const client of clients) {
+    if (!client.writableEnded && !client.destroyed) client.flushHeaders();
+  }
 }
