@@ -130,9 +130,8 @@ export class Backlog {
     try {
       events = this.#write(sources.filter((source) => !isIntent(source)));
       for (const intent of intents) {
-        const promise = this.#scribe.promise(intent);
-        this.#writer.add('i', promise);
-        spool.promise(intent.eventId, promise);
+        this.#scribe.promise(intent, this.#writer);
+        spool.promise(intent.eventId, this.#writer.last);
       }
       for (const source of sources) if (!('promise' in source) && !source.intent) spool.keep(source.eventId);
       this.#append(spool, this.#writer.bytes, intents.length > 0);
@@ -150,7 +149,7 @@ export class Backlog {
   /** Gives the next events of the chain; valid until the next are written. */
   #write(sources: readonly Source[]): FramedEvents {
     this.#writer.clear();
-    for (const source of sources) this.#writer.add('e', this.#scribe.write(source));
+    for (const source of sources) this.#scribe.write(source, this.#writer);
     return { count: sources.length, bytes: this.#writer.bytes };
   }
 

@@ -11,7 +11,7 @@ export interface ChainLink {
 }
 
 /** Digest by which the next event names the one before. */
-export function digestOf(data: string): string {
+export function digestOf(data: string | Buffer): string {
   return hash('sha256', data);
 }
 
@@ -44,7 +44,7 @@ export class Chain {
   }
 
   /** Takes up the event that was given the place of {@link next}. */
-  add(data: string): void {
+  add(data: Buffer): void {
     this.#seq++;
     this.#last = digestOf(data);
   }

@@ -1,7 +1,7 @@
 import type { Chain } from './chain.ts';
 import { eventText } from './event-text.ts';
 import type { Facts } from './facts.ts';
-import type { SignedEvent } from './frame.ts';
+import type { FrameWriter } from './frame-writer.ts';
 import { textOfPromise } from './recovery.ts';
 import type { AuditSigner } from './signature.ts';
 
@@ -18,18 +18,17 @@ export class Scribe {
     this.#signer = signer;
   }
 
-  /** The next event of the chain. */
-  write(source: Source): SignedEvent {
-    const link = this.chain.next();
-    const data = this.#text(source, link);
+  /** Writes the next event of the chain. */
+  write(source: Source, writer: FrameWriter): void {
+    const data = writer.begin('e', this.#text(source, this.chain.next()));
     this.chain.add(data);
-    return { data, sig: this.#signer.sign(data) };
+    writer.sign(this.#signer.sign(data));
   }
 
-  /** A promise of an event: part of no chain, and no event to anybody else. */
-  promise(facts: Facts): SignedEvent {
-    const data = eventText(facts, null);
-    return { data, sig: this.#signer.signIntent(data) };
+  /** Writes a promise of an event: part of no chain, and no event to anybody else. */
+  promise(facts: Facts, writer: FrameWriter): void {
+    const data = writer.begin('i', eventText(facts, null));
+    writer.sign(this.#signer.signIntent(data));
   }
 
   #text(source: Source, link: ReturnType<Chain['next']>): string {

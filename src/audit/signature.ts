@@ -3,6 +3,9 @@ import { hash, timingSafeEqual } from 'node:crypto';
 /** Block length of SHA-256, in bytes. */
 const BLOCK = 64;
 
+/** Length of a signature: `v1:` and 32 bytes in hex. */
+export const SIGNATURE_LENGTH = 67;
+
 /** Signs audit events as the platform's security-audit service checks them (contract §6). */
 export class AuditSigner {
   readonly #events: Mac;
@@ -14,13 +17,13 @@ export class AuditSigner {
     this.#intents = new Mac(key, 'v1\ngateway-intent\n');
   }
 
-  /** @param data the exact text of the `data` field */
-  sign(data: string): string {
+  /** @param data the exact text of the `data` field, or its bytes */
+  sign(data: string | Buffer): string {
     return `v1:${this.#events.of(data)}`;
   }
 
   /** Signs a promise of an event; never valid as the signature of an event. */
-  signIntent(data: string): string {
+  signIntent(data: string | Buffer): string {
     return `v1:${this.#intents.of(data)}`;
   }
 
@@ -52,12 +55,12 @@ class Mac {
   }
 
   /** In hex. */
-  of(text: string): string {
-    // An event is ASCII; what is read back to be verified may be anything.
-    const most = this.#start + text.length * 3;
-    if (most > this.#inner.length)
-      this.#inner = Buffer.concat([this.#inner.subarray(0, this.#start)], most * 2);
-    const end = this.#start + this.#inner.write(text, this.#start);
+  of(text: string | Buffer): string {
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+    const end = this.#start + bytes.length;
+    if (end > this.#inner.length)
+      this.#inner = Buffer.concat([this.#inner.subarray(0, this.#start)], end * 2);
+    bytes.copy(this.#inner, this.#start);
     this.#outer.write(hash('sha256', this.#inner.subarray(0, end), 'latin1'), BLOCK, 'latin1');
     return hash('sha256', this.#outer);
   }

@@ -1,7 +1,7 @@
 import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Cursor, type Progress } from './cursor.ts';
-import { eventFrame, frame, type SignedEvent } from './frame.ts';
+import { frame } from './frame.ts';
 import type { FramedEvents } from './frame-writer.ts';
 import { readEvents } from './segment-events.ts';
 import { isBefore, listSegments, type Position, segmentPath, writeWhole } from './segments.ts';
@@ -133,9 +133,9 @@ export class Spool {
     }
   }
 
-  /** Remembers a promise until {@link keep}, so that it outlives the segment it was written to. */
-  promise(eventId: string, record: SignedEvent): void {
-    this.#promises.set(eventId, eventFrame('i', record));
+  /** Remembers a promise's record until {@link keep}, so that it outlives the segment it was written to. */
+  promise(eventId: string, record: string): void {
+    this.#promises.set(eventId, record);
   }
 
   /** The promised event itself has come. */

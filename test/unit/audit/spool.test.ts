@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventFrame, readFrames, signedEvent } from '../../../src/audit/frame.ts';
+import { frame, readFrames, signedEvent } from '../../../src/audit/frame.ts';
 import { segmentPath } from '../../../src/audit/segments.ts';
 import { Slot } from '../../../src/audit/slot.ts';
 import { Spool } from '../../../src/audit/spool.ts';
@@ -19,9 +19,9 @@ function open(options: { max?: number; retention?: number } = {}): Spool {
   return new Spool(Slot.claim(folder), { max: 16 * 65_536, retention: 0, header, ...options });
 }
 
-const event = (n: number) => ({ sig: 'v1:0', data: `{"event_id":"${n}","fill":"${'x'.repeat(1_000)}"}` });
+const event = (n: number) => frame('e', `v1:0 {"event_id":"${n}","fill":"${'x'.repeat(1_000)}"}`);
 const append = (spool: Spool, from: number, to: number) => {
-  for (let n = from; n < to; n++) spool.append(Buffer.from(eventFrame('e', event(n))), false);
+  for (let n = from; n < to; n++) spool.append(Buffer.from(event(n)), false);
 };
 /** Reads and acknowledges everything. */
 function drain(spool: Spool): { ids: number[]; damaged: number } {
@@ -67,7 +67,7 @@ test('who takes a slot over goes on where the stream had acknowledged', () => {
 test('a torn tail costs the torn record, not the segment and not the next one', () => {
   const first = open();
   append(first, 0, 5);
-  appendFileSync(segmentPath(first.slot.folder, 1), eventFrame('e', event(5)).slice(0, 300));
+  appendFileSync(segmentPath(first.slot.folder, 1), event(5).slice(0, 300));
   first.slot.release();
   const second = open();
   append(second, 6, 9);

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Chain, digestOf } from '../../../src/audit/chain.ts';
+import { readFrames, type SignedEvent, signedEvent } from '../../../src/audit/frame.ts';
+import { FrameWriter } from '../../../src/audit/frame-writer.ts';
 import { Scribe } from '../../../src/audit/scribe.ts';
 import { AuditSigner } from '../../../src/audit/signature.ts';
 import type { TrailEntry } from '../../../src/audit/trail-entry.ts';
@@ -18,11 +20,15 @@ function trail(
   from = 0,
 ): TrailEntry[] {
   const scribe = new Scribe(new Chain(worker, last), signer);
+  const writer = new FrameWriter();
   return Array.from({ length: count }, (_value, i) => {
     const startedAt = T0 + (from + i) * 10;
     const facts = factsOf({ ...SUBJECT, startedAt, path: `/api/lims/${i}` });
     const id = `${startedAt + 21}-0`;
-    return { id, place: id, ...scribe.write(facts) };
+    writer.clear();
+    scribe.write(facts, writer);
+    const payload = readFrames(writer.bytes).records[0]?.payload ?? '';
+    return { id, place: id, ...(signedEvent(payload) as SignedEvent) };
   });
 }
 
