@@ -34,6 +34,8 @@ export interface Scenario {
   readonly title: string;
   /** What to know when reading the figures. */
   readonly note: string;
+  /** Left out unless it is asked for by name: a million tokens take minutes to be learnt. */
+  readonly onRequest?: boolean;
   readonly cases: readonly Case[];
 }
 
