@@ -50,24 +50,22 @@ export function readinessOf({ draining, reloading, lastReload, config, workers }
         worst(accepting.map(({ engines }) => engines[engine] ?? 'unknown')),
       ]),
     ),
-    upstreams: upstreamsOf(accepting),
+    upstreams: upstreamsOf(config, accepting),
   };
 }
 
 /** How each target of each service stands in the worker that thinks worst of it. Reported, not decisive. */
-function upstreamsOf(workers: readonly WorkerStatus[]) {
-  const services = Object.entries(workers[0]?.upstreams ?? {});
-  return Object.fromEntries(
-    services.map(([service, targets]) => [
-      service,
-      Object.fromEntries(
-        Object.keys(targets).map((url) => [
-          url,
-          worst(workers.map((worker) => worker.upstreams[service]?.[url] ?? 'unknown')),
-        ]),
-      ),
-    ]),
-  );
+function upstreamsOf({ routes, accountRoutes }: Config, workers: readonly WorkerStatus[]) {
+  if (workers.length === 0) return {};
+  const upstreams: Record<string, Record<string, string>> = {};
+  for (const { service, targets } of [...routes, ...accountRoutes]) {
+    upstreams[service] ??= {};
+    const standings = upstreams[service];
+    for (const url of targets) {
+      standings[url] = worst(workers.map((worker) => worker.upstreams[service]?.[url] ?? 'up'));
+    }
+  }
+  return upstreams;
 }
 
 /** One word for all workers: the first that is neither well nor unknown, else the best known. */

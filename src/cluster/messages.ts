@@ -22,7 +22,7 @@ export interface WorkerStatus {
   readonly revocations: string;
   /** How the last question to each decision service ended; `unknown` before the first. */
   readonly engines: Readonly<Record<string, string>>;
-  /** How the targets of each service stand: `up`, `probing` or `ejected`, by base URL. */
+  /** Targets that are not up, by service and base URL: `probing` or `ejected`. All others are. */
   readonly upstreams: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

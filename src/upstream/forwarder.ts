@@ -33,7 +33,7 @@ export interface ForwarderOptions {
 
 /** Sends requests to their services over kept connections and streams the answers back. */
 export class Forwarder implements Carrier {
-  /** Milliseconds an answer may pause. */
+  /** Milliseconds an answer may pause once its head has come. */
   readonly streamIdleTimeout: number;
   /** One for each set of targets that routes name; routes that agree in everything share one. */
   readonly services: readonly UpstreamService[];
@@ -105,13 +105,15 @@ export class Forwarder implements Carrier {
     this.#observer.retried(service, result);
   }
 
-  /** How the targets of each service stand, by base URL. */
+  /** How targets stand that are not up, by service and base URL: there may be thousands that are. */
   standings(): Record<string, Record<string, Standing>> {
     const all: Record<string, Record<string, Standing>> = {};
     for (const { name, targets } of this.services) {
-      const known = all[name] ?? {};
-      for (const { url, standing } of targets) known[url] = standing;
-      all[name] = known;
+      for (const { url, standing } of targets) {
+        if (standing === 'up') continue;
+        all[name] ??= {};
+        all[name][url] = standing;
+      }
     }
     return all;
   }
