@@ -9,8 +9,8 @@ import { HpcEngine } from '../platform/hpc-engine.ts';
 import type { IdentityFacts } from '../platform/identity.ts';
 import { PolicyEngine } from '../platform/policy-engine.ts';
 import { NO_DEMAND } from '../platform/resource-demand.ts';
-import { parseTarget } from '../upstream/request-target.ts';
-import { RouteTable } from '../upstream/route-table.ts';
+import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
+import { RouteTable, resourceOf, upstreamPathOf, withQuery } from '../upstream/route-table.ts';
 import { command, FAILED, OK, print, UsageError } from './command.ts';
 
 const HELP = `Usage: gateway explain METHOD PATH [options]
@@ -74,22 +74,21 @@ function explain(method: string, text: string, config: Config): Explanation {
     return { refused: '400 bad request, ambiguous_path: two servers could read this path differently' };
   }
   const match = new RouteTable(config.routes).find(target.path);
-  if (match === null) return explainOwn(method, target.path);
-  const { route, prefixLength } = match;
+  if (match === null) return explainOwn(method, target, config);
+  const { route } = match;
   if (target.encodedSlash && !route.allowEncodedSlash) {
     return {
       route: `${route.prefix}/`,
       refused: '400 bad request, ambiguous_path: %2F, which this route does not allow',
     };
   }
-  const rest = target.path.slice(prefixLength);
-  const path = rest === '' ? '/' : rest;
-  const resource = route.legacyPrefix + rest;
+  const resource = resourceOf(match, target.path);
+  const path = upstreamPathOf(match, target);
   return {
     route: `${route.prefix}/`,
     service: route.service,
     target: route.targets.join(', '),
-    'upstream path': target.query === '' ? path : `${path}?${target.query}`,
+    'upstream path': path,
     auth: `a bearer token${route.services.length > 0 ? `, or the service token of ${route.services.join(', ')}` : ''}; without: 401 missing token`,
     action: actionOf(route, method, resource),
     resource,
@@ -100,13 +99,27 @@ function explain(method: string, text: string, config: Config): Explanation {
   };
 }
 
-function explainOwn(method: string, path: string): Explanation {
-  if (path === '/health' || path === '/version') {
-    const fine = method === 'GET' || method === 'HEAD';
-    return { answer: fine ? '200 by the gateway itself, no audit event' : '405 method not allowed' };
-  }
+function explainOwn(method: string, target: RequestTarget, config: Config): Explanation {
+  const path: string = target.path;
+  const answer =
+    method === 'GET' || method === 'HEAD' ? '200 by the gateway itself' : '405 method not allowed';
+  if (path === '/health' || path === '/version') return { answer, audit: 'no event' };
+  if (path === '/.well-known/jwks.json') return { answer, audit: 'one event' };
   if (path === '/auth/verify') {
     return { auth: 'a bearer token; without: 401', answer: '200 with user and headers', audit: 'one event' };
+  }
+  const account = new RouteTable(config.accountRoutes).find(target.path);
+  if (account !== null) {
+    const { route } = account;
+    return {
+      route: route.prefix,
+      service: route.service,
+      target: route.targets.join(', '),
+      'upstream path': withQuery(resourceOf(account, target.path), target.query),
+      auth: 'left to IAM; ten requests a minute for each client address, then 429',
+      timeout: `${route.timeout / 1000} s to the head of the answer; then 504`,
+      audit: 'one event',
+    };
   }
   return {
     auth: 'a bearer token; without: 401',

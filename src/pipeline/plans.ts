@@ -1,6 +1,12 @@
 import type { Forwarder } from '../upstream/forwarder.ts';
 import { parseTarget, type RequestTarget } from '../upstream/request-target.ts';
-import type { RouteMatch, RouteTable } from '../upstream/route-table.ts';
+import {
+  type RouteMatch,
+  type RouteTable,
+  resourceOf,
+  upstreamPathOf,
+  withQuery,
+} from '../upstream/route-table.ts';
 import { offeredProtocol } from '../upstream/websocket/handshake.ts';
 import { type Answer, OK, VERSION, verified, writeAnswer, writePreflight } from './answers.ts';
 import { bodyLimit } from './body-limit.ts';
@@ -122,20 +128,15 @@ export class Plans {
     return target.encodedSlash ? this.#refusing(refusals.badRequest('ambiguous_path')) : this.#unknown;
   }
 
-  #planForRoute(
-    exchange: Exchange,
-    target: RequestTarget,
-    { route, prefixLength }: RouteMatch,
-    plan: Plan,
-  ): Plan {
+  #planForRoute(exchange: Exchange, target: RequestTarget, match: RouteMatch, plan: Plan): Plan {
+    const { route } = match;
     if (target.encodedSlash && !route.allowEncodedSlash)
       return this.#refusing(refusals.badRequest('ambiguous_path'));
-    const rest = target.path.slice(prefixLength);
     exchange.routeOrNull = route;
-    exchange.resource = route.legacyPrefix + rest;
+    exchange.resource = resourceOf(match, target.path);
     // IAM's paths are its own: their old form is where they are there.
-    const path = (plan === this.#service ? rest : exchange.resource) || '/';
-    exchange.upstreamPath = target.query === '' ? path : `${path}?${target.query}`;
+    exchange.upstreamPath =
+      plan === this.#service ? upstreamPathOf(match, target) : withQuery(exchange.resource, target.query);
     if (plan !== this.#service) return plan;
     if (exchange.upgrade !== null) return this.#upgrade;
     const { head, method } = exchange;

@@ -1,10 +1,30 @@
 import type { Route } from '../config/routes.ts';
-import type { SafePath } from './request-target.ts';
+import type { RequestTarget, SafePath } from './request-target.ts';
 
 /** A route found for a path, and how much of the path is its prefix. */
 export interface RouteMatch {
   readonly route: Route;
   readonly prefixLength: number;
+}
+
+/** The path behind the prefix; empty for the prefix itself. */
+function restOf({ prefixLength }: RouteMatch, path: SafePath): string {
+  return path.slice(prefixLength);
+}
+
+/** The path in the old form, as policy judges it. */
+export function resourceOf(match: RouteMatch, path: SafePath): string {
+  return match.route.legacyPrefix + restOf(match, path);
+}
+
+/** What the service is asked for: path without the prefix, and query. */
+export function upstreamPathOf(match: RouteMatch, { path, query }: RequestTarget): string {
+  return withQuery(restOf(match, path), query);
+}
+
+/** A path for a service, `/` at least, and the query. */
+export function withQuery(path: string, query: string): string {
+  return query === '' ? path || '/' : `${path || '/'}?${query}`;
 }
 
 /** Finds the route of a path by its longest prefix: one slice and one Map hit per distinct prefix depth. */

@@ -96,7 +96,7 @@ test('token mints what the gateway takes, but not in production', async () => {
 
 test('explain says what is asked and what is refused, and asks on request', async () => {
   const explain = async (...args: string[]) => {
-    const { code, out } = await cli(['explain', '--json', ...args], platform.env);
+    const { code, out } = await cli(['explain', '--json', ...args], { ...platform.env, AUTH_PROXY: 'on' });
     return { code, ...JSON.parse(out) } as Record<string, unknown>;
   };
   expect(await explain('get', '/api/lims/samples/1?view=FULL')).toMatchObject({
@@ -110,6 +110,9 @@ test('explain says what is asked and what is refused, and asks on request', asyn
   expect((await explain('POST', '/api/tes/v1/tasks')).quota).toContain('demand in the body');
   expect((await explain('GET', '/api/lims/%2e%2e/x')).refused).toContain('400');
   expect((await explain('GET', '/api/nothing')).refused).toContain('404');
+  expect((await explain('POST', '/_svc/auth/login?x=1'))['upstream path']).toBe('/login?x=1');
+  expect((await explain('GET', '/.well-known/jwks.json')).answer).toContain('200');
+  expect((await explain('POST', '/.well-known/jwks.json')).answer).toContain('405');
   const refused = await explain(
     'POST',
     '/api/tes/v1/tasks',
