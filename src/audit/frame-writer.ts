@@ -17,7 +17,7 @@ const LF = 0x0a;
  */
 export class FrameWriter {
   #bytes = Buffer.allocUnsafeSlow(262_144);
-  /** Where the record begins that is being written, and where its text ends. */
+  /** Where the last record begins, or the one being written, and where the last complete one ends. */
   #start = 0;
   #end = 0;
   #kind: 'e' | 'i' = 'e';

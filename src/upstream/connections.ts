@@ -1,6 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { Client, Dispatcher, errors } from 'undici';
+import { Client, type Dispatcher, errors } from 'undici';
 import { dispatchTraced } from './traced-dispatch.ts';
 
 /** How often connections nobody needed meanwhile are let go of. Milliseconds. */
@@ -12,7 +10,7 @@ const TRIM_INTERVAL = 30_000;
  * tells itself in an event that one has become free. With 64 requests at once that saves 3 µs of 42, with 2,000 a
  * quarter.
  */
-export class Connections extends Dispatcher {
+export class Connections {
   readonly #origin: string;
   readonly #options: Client.Options;
   readonly #all = new Set<Connection>();
@@ -24,26 +22,22 @@ export class Connections extends Dispatcher {
   #closed = false;
 
   constructor(origin: string, options: Client.Options) {
-    super();
     this.#origin = origin;
     this.#options = options;
     this.#trimTimer = setInterval(() => this.#trim(), TRIM_INTERVAL);
     this.#trimTimer.unref();
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const connection = this.#take();
-    return connection.client.dispatch(options, new Lease(handler, connection));
-  }
-
   /**
-   * Dispatches a request with more headers than those of its options.
+   * Sends a request with more headers than those of its options.
    * @param traced value of `X-Trace-Id`, and behind it lines of `headerLines`
    */
   send(options: Dispatcher.DispatchOptions, tenant: Tenant, traced: string): void {
     const connection = this.#take();
     tenant.connection = connection;
-    dispatchTraced(connection.client, options, tenant, traced);
+    const made = dispatchTraced(connection.client, options, tenant, traced);
+    // Made without them, it must not be answered. The tenant learns of it as of any connection that breaks.
+    if (!made && tenant.connection === connection) void connection.client.destroy();
   }
 
   /** A request is over and its connection free. */
@@ -57,13 +51,8 @@ export class Connections extends Dispatcher {
   }
 
   /** Resolves once the requests under way have ended. */
-  override async close(): Promise<void> {
+  async close(): Promise<void> {
     await Promise.all(this.#letGoOfAll().map(({ client }) => client.close()));
-  }
-
-  /** Cuts the requests under way. */
-  override async destroy(): Promise<void> {
-    await Promise.all(this.#letGoOfAll().map(({ client }) => client.destroy()));
   }
 
   #letGoOfAll(): Connection[] {
@@ -116,60 +105,4 @@ export class Connection {
 /** Takes the answer to a request, and sees to its connection at the end: gives it back, or discards it. */
 export interface Tenant extends Dispatcher.DispatchHandler {
   connection: Connection | null;
-}
-
-/** Passes on what happens to a request of somebody who knows of no connection, and sees to that. */
-class Lease implements Dispatcher.DispatchHandler {
-  readonly #handler: Dispatcher.DispatchHandler;
-  readonly #connection: Connection;
-  #started = false;
-
-  constructor(handler: Dispatcher.DispatchHandler, connection: Connection) {
-    this.#handler = handler;
-    this.#connection = connection;
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-    this.#started = true;
-    this.#handler.onRequestStart?.(controller, context);
-  }
-
-  onRequestUpgrade(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-    socket: Duplex,
-  ): void {
-    this.#connection.discard();
-    this.#handler.onRequestUpgrade?.(controller, status, headers, socket);
-  }
-
-  onResponseStarted(): void {
-    this.#handler.onResponseStarted?.();
-  }
-
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-    message?: string,
-  ): void {
-    this.#handler.onResponseStart?.(controller, status, headers, message);
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#handler.onResponseData?.(controller, chunk);
-  }
-
-  onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    this.#connection.giveBack();
-    this.#handler.onResponseEnd?.(controller, trailers);
-  }
-
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    // A request that did not even begin has not harmed it.
-    if (this.#started) this.#connection.discard();
-    else this.#connection.giveBack();
-    this.#handler.onResponseError?.(controller, error);
-  }
 }

@@ -14,10 +14,12 @@ export class DeliveryWatch {
 
   /** @param senders all there are, whenever they are asked for */
   constructor(senders: Iterable<Sender>) {
-    this.#timer = setInterval(() => {
+    const look = () => {
       const now = performance.now();
       for (const { upstream } of senders) upstream?.look(now);
-    }, INTERVAL).unref();
+    };
+    // Timers run before input: after a standstill, what has come meanwhile is read first.
+    this.#timer = setInterval(() => setImmediate(look), INTERVAL).unref();
   }
 
   close(): void {

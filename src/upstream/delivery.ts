@@ -24,7 +24,7 @@ export type RetryResult = 'succeeded' | 'failed' | 'over_budget';
 
 /** What a delivery needs of the forwarder. */
 export interface Carrier {
-  /** Milliseconds an answer may pause. */
+  /** Milliseconds an answer may pause once its head has come. */
   readonly streamIdleTimeout: number;
   /** Sends the call's request to a target; what comes of it is told to `response`. Never throws. */
   send(call: UpstreamCall, target: Target, response: UpstreamResponse): void;

@@ -18,7 +18,7 @@ export class Peer<E = unknown> {
   readonly address: string;
   /** Whether it is a proxy whose `X-Forwarded-*` may be believed. */
   readonly trusted: boolean;
-  /** The token of the last request's `Authorization`, so that the next with the same header need not read it again. */
+  /** The token of the last request's `Authorization`, so that the next with the same header need not read it again. The token is a part of the header's text. */
   authorization: string | null = null;
   token = '';
   readonly #proxies: BlockList;
@@ -48,8 +48,8 @@ export class Peer<E = unknown> {
   }
 
   /**
-   * The lines of `X-Forwarded-*`, `Forwarded` and `Via` for the upstream; made anew only where something in them has
-   * changed since the connection's last request.
+   * The lines of `X-Forwarded-*`, `Forwarded` and `Via` for the upstream; made anew only where the client
+   * names another host than before, or a proxy has its say.
    */
   forwardingLines(head: RequestHead): string {
     const inherits =

@@ -66,11 +66,6 @@ export class StreamedRequest implements Dispatcher.DispatchController {
     });
     this.#message.on('timeout', () => this.#fail(new UpstreamTimeout()));
     this.#message.on('continue', () => this.#sendBody());
-    this.#message.on('information', ({ statusCode }) => {
-      // While the body is still on its way, interim answers are no sign of an answer that never comes.
-      if (statusCode !== 100 && this.#message.writableEnded && !this.#over)
-        this.#handler.onResponseStart(this, statusCode, {});
-    });
     this.#message.on('response', (answer) => this.#onAnswer(answer));
     this.#message.on('error', (error) => this.#fail(error));
     this.#message.flushHeaders();

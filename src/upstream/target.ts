@@ -22,6 +22,8 @@ export class Target {
   /** Path in front of every request's; empty for the root. */
   readonly basePath: string;
   readonly options: TargetOptions;
+  /** How undici is to connect to it. */
+  readonly connect: { readonly timeout: number } & Partial<RouteTls>;
   readonly breaker = new Breaker();
   /** Requests that were sent to it and are not over. */
   inFlight = 0;
@@ -38,6 +40,7 @@ export class Target {
     this.origin = origin;
     this.basePath = pathname === '/' ? '' : pathname;
     this.options = options;
+    this.connect = { timeout: options.connectTimeout, ...options.tls };
     this.#pool = this.#open();
     const isAddress = hostname.startsWith('[') || isIP(hostname) !== 0;
     this.#names = isAddress ? null : new NameWatch(hostname, options.dnsRefresh, () => this.#reconnect());
@@ -70,11 +73,10 @@ export class Target {
   }
 
   #open(): Connections {
-    const { connectTimeout, tls } = this.options;
     return new Connections(this.origin, {
       pipelining: 1,
       allowH2: false,
-      connect: { timeout: connectTimeout, ...tls },
+      connect: this.connect,
       keepAliveTimeout: 30_000,
       keepAliveMaxTimeout: 300_000,
       maxHeaderSize: 65_536,

@@ -44,7 +44,7 @@ export interface ResponseOwner {
 
 /** Streams one upstream answer to the client. One instance per call, also where it is tried again. */
 export class UpstreamResponse implements Tenant {
-  /** Null where the request has one of its own. */
+  /** The pool's that the request is on; null: none, or one of its own. */
   connection: Connection | null = null;
   readonly #call: UpstreamCall;
   readonly #client: ServerResponse;
@@ -82,7 +82,7 @@ export class UpstreamResponse implements Tenant {
   }
 
   /**
-   * Gives the upstream up where nothing has come from it for too long, although it is its turn.
+   * Gives the upstream up where it has neither taken nor given anything for too long, although it is its turn.
    * @param now by `performance.now`
    * @param idleTimeout milliseconds an answer may pause once it has begun
    */
@@ -101,7 +101,7 @@ export class UpstreamResponse implements Tenant {
   #waitsForClient(): boolean {
     if (this.#controller?.paused === true) return true;
     const { hasBody, body, request } = this.#call;
-    return !this.#hasHead && hasBody && body === null && !request.complete && !request.isPaused();
+    return hasBody && body === null && !request.complete && !request.isPaused();
   }
 
   /** The call failed and is to be tried again. */
@@ -156,19 +156,16 @@ export class UpstreamResponse implements Tenant {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.#over) return;
-    const now = performance.now();
-    const waited = now - this.#startedAt;
-    const fault =
-      status < 200 ? interimFault(status, waited, this.#call.route.timeout) : framingFault(headers);
+    const fault = status < 200 ? interimFault(status) : framingFault(headers);
     if (fault !== null) {
       controller.abort(fault);
       return;
     }
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
     if (status < 200) return;
-    this.#call.upstreamMs = waited;
     this.#hasHead = true;
-    this.#standsSince = now;
+    this.#standsSince = performance.now();
+    this.#call.upstreamMs = this.#standsSince - this.#startedAt;
     if (status === 204) delete headers['content-length']; // it must have none (RFC 9110 §8.6)
     const declared = headers['content-length'];
     if (typeof declared === 'string') this.#remaining = Number(declared);
