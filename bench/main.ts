@@ -14,7 +14,7 @@ import { scenarios } from './scenarios/scenarios.ts';
 
 const HELP = `Measures the gateway beside what a user would pick instead.
 
-  npm run bench                              everything, about 20 minutes
+  npm run bench                              all but a million tokens, about 20 minutes
   npm run bench -- --quick                   fewer rounds, no long cases, under 3 minutes
   npm run bench -- --only warm,verify        these scenarios (${scenarios.map(({ id }) => id).join(', ')}, footprint)
   npm run bench -- --only all                also what takes long: a million tokens
