@@ -14,10 +14,9 @@ import { scenarios } from './scenarios/scenarios.ts';
 
 const HELP = `Measures the gateway beside what a user would pick instead.
 
-  npm run bench                              all but a million tokens, about 20 minutes
+  npm run bench                              everything, about 20 minutes
   npm run bench -- --quick                   fewer rounds, no long cases, under 3 minutes
   npm run bench -- --only warm,verify        these scenarios (${scenarios.map(({ id }) => id).join(', ')}, footprint)
-  npm run bench -- --only all                also what takes long: a million tokens
   npm run bench -- --compare old.json        says what changed against an earlier results.json, and what is real
   npm run bench -- --soak 10                 the footprint with so many minutes of mixed load (1)
   npm run bench -- --out folder              where index.html and results.json go (bench/report)
@@ -39,17 +38,12 @@ const { values } = parseArgs({
   },
 });
 
-function isWanted(wanted: readonly string[], id: string): boolean {
-  return wanted.includes(id) || wanted.includes('all');
-}
-
 async function main(): Promise<void> {
   const wanted = values.only?.split(',');
   // Read first: nobody should wait for minutes to learn of a misspelt name.
   const old =
     values.compare === undefined ? null : (JSON.parse(readFileSync(values.compare, 'utf8')) as Results);
-  const known = ['all', 'footprint', ...scenarios.map(({ id }) => id)];
-  const unknown = wanted?.filter((id) => !known.includes(id)) ?? [];
+  const unknown = wanted?.filter((id) => id !== 'footprint' && !scenarios.some((one) => one.id === id)) ?? [];
   if (unknown.length > 0) throw new Error(`unknown scenario: ${unknown.join(', ')}`);
 
   const progress = new Progress();
@@ -63,11 +57,11 @@ async function main(): Promise<void> {
   let footprint: Results['footprint'] = null;
   try {
     for (const scenario of scenarios) {
-      if (wanted === undefined ? scenario.onRequest === true : !isWanted(wanted, scenario.id)) continue;
+      if (wanted !== undefined && !wanted.includes(scenario.id)) continue;
       const cases = scenario.cases.filter((one) => !values.quick || one.fullOnly !== true);
       measured.push(await runScenario({ ...scenario, cases }, around, values.quick ? QUICK : FULL, observer));
     }
-    if (wanted === undefined ? !values.quick : isWanted(wanted, 'footprint')) {
+    if (wanted === undefined ? !values.quick : wanted.includes('footprint')) {
       footprint = await measureFootprint(around, Number(values.soak), observer);
     }
   } finally {

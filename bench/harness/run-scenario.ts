@@ -6,9 +6,6 @@ import type { ServerProcess } from './server-process.ts';
 import { Absent, type SubjectName, subjects } from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** After so long, each request that is drawn for a load on filled caches has been sent. Milliseconds. */
-const FILLED_WARM_UP = 15_000;
-
 /** How long and how often. Milliseconds. */
 export interface Pace {
   readonly rounds: number;
@@ -52,8 +49,7 @@ export async function runScenario(
         } as const;
         await run({ ...one, shape: fill }, { warmUp: 0, duration: 0 });
       }
-      const warmUp = one.fill === undefined ? pace.firstWarmUp : FILLED_WARM_UP;
-      await run(one, { warmUp, duration: 100 });
+      await run(one, { warmUp: pace.firstWarmUp, duration: 100 });
     }
     for (let round = 0; round < pace.rounds; round++) {
       for (const one of round % 2 === 0 ? cases : cases.toReversed()) {

@@ -145,14 +145,12 @@ function ensure(program: string): void {
 
 /**
  * Who was learnt need not be asked about again while others are. Without audit, which takes no part in finding a caller
- * who is known, learning a million takes less time. Redis has to be there: without it nobody is trusted for long.
+ * who is known, learning them takes less time. Redis has to be there: without it nobody is trusted for long.
  */
 const ROOM_FOR_EVERY_TOKEN = {
   CACHE_MAX: '2000000',
   IDENTITY_REFRESH: '3600',
   AUDIT_MODE: 'off',
-  // A million take about three gigabytes.
-  NODE_OPTIONS: '--max-old-space-size=8192',
 };
 
 /** Everything that is measured, by name. */

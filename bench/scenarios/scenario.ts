@@ -34,8 +34,6 @@ export interface Scenario {
   readonly title: string;
   /** What to know when reading the figures. */
   readonly note: string;
-  /** Left out unless it is asked for by name: a million tokens take minutes to be learnt. */
-  readonly onRequest?: boolean;
   readonly cases: readonly Case[];
 }
 
