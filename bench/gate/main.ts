@@ -16,7 +16,7 @@ and to a bare proxy.
   npm run bench:gate -- --prove      and shows that a slowdown of 15 % would be seen
   npm run bench:gate -- --record     writes what it measures as the new record: on a quiet machine, and with a reason
 
-Exit code 1: slower, or (with --prove) blind. A machine too busy to tell passes, and says so.
+Exit code 1: slower, or (with --prove) blind, in two starts of everything. A machine too busy to tell passes, and says so.
 `;
 
 const RECORD = new URL('recorded.json', import.meta.url).pathname;
@@ -54,17 +54,21 @@ async function main(): Promise<void> {
     ...Object.entries(record.ratios).map(([id, ratio]) => [id, ratio * (1 + PEER_TOLERANCE)]),
     ...checksBefore.map(({ id }) => [id, 1 + TOLERANCE]),
   ]);
-  const result = await runGate({
-    // Without a limit nothing is decided, so that all rounds are run.
-    limits: values.record ? {} : limits,
-    revision: values.record ? null : record.revision,
-    prove: values.prove,
-    maxRounds: values.record ? RECORD_ROUNDS : MAX_ROUNDS,
-    budget: BUDGET,
-    progress: (text) => progress.show(text),
-  });
-  progress.done();
-  console.log(render(result));
+  const measure = async () => {
+    const result = await runGate({
+      // Without a limit nothing is decided, so that all rounds are run.
+      limits: values.record ? {} : limits,
+      revision: values.record ? null : record.revision,
+      prove: values.prove,
+      maxRounds: values.record ? RECORD_ROUNDS : MAX_ROUNDS,
+      budget: BUDGET,
+      progress: (text) => progress.show(text),
+    });
+    progress.done();
+    console.log(render(result));
+    return result;
+  };
+  const result = await measure();
   if (values.record) {
     const measured = result.checks.map(({ check, judgement }) => [
       check.id,
@@ -82,11 +86,26 @@ async function main(): Promise<void> {
   if (!result.before)
     console.log('the recorded commit is not here (a shallow clone?): only the wide limits of the peers hold');
   if (!familiar) console.log(`recorded on another kind of machine: ${kindOf(record.machine)}`);
-  const slower = result.checks.filter(({ judgement }) => judgement.decision === 'slower');
-  const blind = result.planted?.decision === 'pass';
-  for (const { check } of slower) console.log(`slower than recorded: ${check.title}`);
-  if (blind) console.log('the planted slowdown of 15 % was not seen: the gate is blind');
-  if (slower.length > 0 || blind) process.exitCode = 1;
+  let faults = faultsOf(result);
+  if (faults.length > 0) {
+    console.log(`${faults.join('\n')}\nstarting everything anew: it may be the luck of this start`);
+    const again = faultsOf(await measure());
+    faults = faults.filter((fault) => again.includes(fault));
+    console.log(faults.length > 0 ? `again:\n${faults.join('\n')}` : 'not again: it was');
+  }
+  if (faults.length > 0) process.exitCode = 1;
+}
+
+/**
+ * What speaks against the change. Two starts of the same program may be a fifth apart for as long as they live, so that
+ * it counts only when other starts say the same.
+ */
+function faultsOf({ checks, planted }: GateResult): string[] {
+  const slower = checks.filter(({ judgement }) => judgement.decision === 'slower');
+  const faults = slower.map(({ check }) => `slower than recorded: ${check.title}`);
+  if (planted?.decision === 'pass')
+    faults.push('the planted slowdown of 15 % was not seen: the gate is blind');
+  return faults;
 }
 
 const VERDICTS = { pass: 'pass', slower: 'slower', undecided: 'too noisy to tell' };
