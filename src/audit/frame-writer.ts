@@ -1,5 +1,4 @@
-import { crc32 } from 'node:zlib';
-import { FRAME_HEAD, frameHead } from './frame.ts';
+import { FRAME_HEAD, frameHead, LF } from './frame.ts';
 import { SIGNATURE_LENGTH } from './signature.ts';
 
 /** Events as a segment holds them, one record after another: what is on disk is also what is sent to the stream. */
@@ -7,8 +6,6 @@ export interface FramedEvents {
   readonly count: number;
   readonly bytes: Buffer;
 }
-
-const LF = 0x0a;
 
 /**
  * Writes records one after another into memory it keeps for the next batch. A record's text becomes bytes once: digest,
@@ -55,8 +52,7 @@ export class FrameWriter {
   /** @param signature of the text's bytes */
   sign(signature: string): void {
     const signed = `${signature} `;
-    const checksum = crc32(this.#text, crc32(signed, this.#kind.charCodeAt(0)));
-    const head = frameHead(this.#kind, signed.length + this.#text.length, checksum) + signed;
+    const head = frameHead(this.#kind, signed, this.#text) + signed;
     this.#end = this.#start + this.#bytes.write(head, this.#start, 'latin1') + this.#text.length;
     this.#bytes[this.#end++] = LF;
   }

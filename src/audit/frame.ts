@@ -11,7 +11,7 @@ export type RecordKind = 'e' | 'i' | 'h';
 
 /** Kind, length and checksum in hex, each followed by a space. */
 export const FRAME_HEAD = 20;
-const LF = 0x0a;
+export const LF = 0x0a;
 
 /**
  * One record of a segment: kind, length of the payload and CRC-32 of both in hex, payload, line feed. A line that a
@@ -19,12 +19,12 @@ const LF = 0x0a;
  * @param payload ASCII without line feeds, so that it has as many bytes as characters
  */
 export function frame(kind: RecordKind, payload: string): string {
-  return `${frameHead(kind, payload.length, checksum(kind, payload))}${payload}\n`;
+  return `${frameHead(kind, payload)}${payload}\n`;
 }
 
-/** The first {@link FRAME_HEAD} bytes of a record. */
-export function frameHead(kind: RecordKind, length: number, sum: number): string {
-  return `${kind} ${hex8(length)} ${hex8(sum)} `;
+/** The first {@link FRAME_HEAD} bytes of a record whose payload is in one piece or in two. */
+export function frameHead(kind: RecordKind, payload: string, rest: string | Buffer = ''): string {
+  return `${kind} ${hex8(payload.length + rest.length)} ${checksum(kind, payload, rest)} `;
 }
 
 /** A record found in a segment. */
@@ -69,7 +69,7 @@ function recordAt(bytes: Buffer, at: number): FoundRecord | null {
   const end = at + FRAME_HEAD + length + 1;
   if (!(end <= bytes.length) || bytes[end - 1] !== LF) return null;
   const payload = bytes.toString('latin1', at + FRAME_HEAD, end - 1);
-  return hex8(checksum(kind, payload)) === bytes.toString('latin1', at + 11, at + 19)
+  return checksum(kind, payload) === bytes.toString('latin1', at + 11, at + 19)
     ? { kind, payload, start: at, end }
     : null;
 }
@@ -81,8 +81,8 @@ export function signedEvent(payload: string): SignedEvent | null {
 }
 
 /** The kind is what the checksum begins with. */
-function checksum(kind: RecordKind, payload: string): number {
-  return crc32(payload, kind.charCodeAt(0));
+function checksum(kind: RecordKind, payload: string, rest: string | Buffer = ''): string {
+  return hex8(crc32(rest, crc32(payload, kind.charCodeAt(0))));
 }
 
 /** In two halves: V8 writes small integers in hex ten times faster than numbers beyond 31 bits. */

@@ -56,8 +56,6 @@ export class UpstreamResponse implements Tenant {
   #sent = false;
   #answering = false;
   #started = false;
-  /** Whether the answer has begun, interim ones apart. */
-  #hasHead = false;
   /** The answer has come and may not begin yet. */
   #waits = false;
   /** Those of an answer that has ended while it waits: one without a body. */
@@ -92,9 +90,11 @@ export class UpstreamResponse implements Tenant {
     if (passed !== this.#passed || this.#waitsForClient()) {
       this.#passed = passed;
       this.#standsSince = now;
-    } else if (now - this.#standsSince >= (this.#hasHead ? idleTimeout : this.#call.route.timeout)) {
-      this.#controller?.abort(new UpstreamTimeout());
+      return;
     }
+    const { upstreamMs, route } = this.#call;
+    const limit = upstreamMs < 0 ? route.timeout : idleTimeout;
+    if (now - this.#standsSince >= limit) this.#controller?.abort(new UpstreamTimeout());
   }
 
   /** Whether the client takes no more of the answer, or has not sent all that the upstream would take. */
@@ -109,7 +109,6 @@ export class UpstreamResponse implements Tenant {
     this.#controller = null;
     this.#sent = false;
     this.#answering = false;
-    this.#hasHead = false;
     this.#waits = false;
     this.#trailers = null;
     this.#over = false;
@@ -163,7 +162,6 @@ export class UpstreamResponse implements Tenant {
     }
     // An interim answer (RFC 9110 §15.2) announces the final one and is not it.
     if (status < 200) return;
-    this.#hasHead = true;
     this.#standsSince = performance.now();
     this.#call.upstreamMs = this.#standsSince - this.#startedAt;
     if (status === 204) delete headers['content-length']; // it must have none (RFC 9110 §8.6)

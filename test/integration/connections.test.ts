@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
+import { type Connection, Connections, type Tenant } from '../../src/upstream/connections.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
 import { until } from '../setup/until.ts';
@@ -102,5 +103,79 @@ describe('connections to a target', () => {
     expect(held[2]?.req.socket).toBe(held[1]?.req.socket);
     held[2]?.end('again');
     expect(await next).toBe('200 again');
+  });
+});
+
+/** Asks for something on a connection, and parts with it as answers do. */
+class Question implements Tenant {
+  connection: Connection | null = null;
+  readonly #answer = Promise.withResolvers<string>();
+  #sent = false;
+  #text = '';
+
+  get answer(): Promise<string> {
+    return this.#answer.promise;
+  }
+  onRequestStart(): void {
+    this.#sent = true;
+  }
+  onResponseStart(): void {}
+  onResponseData(_controller: unknown, chunk: Buffer): void {
+    this.#text += chunk.toString();
+  }
+  onResponseEnd(): void {
+    this.connection?.giveBack();
+    this.#answer.resolve(this.#text);
+  }
+  onResponseError(_controller: unknown, error: Error): void {
+    if (this.#sent) this.connection?.discard();
+    else this.connection?.giveBack();
+    this.connection = null;
+    this.#answer.reject(error);
+  }
+}
+
+describe('the connections themselves', () => {
+  let upstream: Upstream;
+  let connections: Connections;
+
+  beforeEach(async () => {
+    upstream = await Upstream.start();
+    connections = new Connections(upstream.url, { pipelining: 1, allowH2: false });
+  });
+  afterEach(async () => {
+    await connections.close();
+    await upstream.close();
+  });
+
+  const ask = (headers: string[] = []) => {
+    const question = new Question();
+    const options = { origin: upstream.url, path: '/', method: 'GET', headers } as const;
+    connections.send(options, question, 'some-trace\r\nX-More: than one');
+    return question.answer;
+  };
+
+  test('what cannot be sent does not cost one', async () => {
+    const sockets = new Set<Socket>();
+    upstream.handler = (request, response) => {
+      sockets.add(request.socket);
+      response.end(`${request.headers['x-trace-id']} ${request.headers['x-more']}`);
+    };
+    expect(await ask()).toBe('some-trace than one');
+    await expect(ask(['bad name', 'x'])).rejects.toThrow('invalid header key');
+    expect(await ask()).toBe('some-trace than one');
+    expect(sockets.size).toBe(1);
+  });
+
+  test('closing waits for what is under way, and nothing begins any more', async () => {
+    const held: ServerResponse[] = [];
+    upstream.handler = (_request, response) => held.push(response);
+    const last = ask();
+    await until(() => held.length === 1);
+    const closed = connections.close();
+    held[0]?.end('last');
+    expect(await last).toBe('last');
+    await closed;
+    expect(() => ask()).toThrow('closed');
   });
 });
