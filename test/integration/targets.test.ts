@@ -87,11 +87,18 @@ test('the less busy target gets the request', async () => {
   const slow = await upstream(() => hanging++);
   const quick = await upstream(saying('quick'));
   const gateway = await gatewayFor([slow.url, quick.url]);
-  const waiting: Promise<unknown>[] = [];
+  let sent = 0;
+  let answered = 0;
   while (hanging === 0) {
-    waiting.push(ask(`${gateway.url}/api/x/a`, { token }).catch(() => null));
+    sent++;
+    ask(`${gateway.url}/api/x/a`, { token }).then(
+      () => answered++,
+      () => null,
+    );
     await ask(`${gateway.url}/health`);
   }
+  // Of those sent meanwhile, more may be on their way to either.
+  await until(() => answered + hanging === sent);
   const before = hanging;
   for (let i = 0; i < 20; i++) {
     // The stuck request makes the other target the less busy one each time.
