@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Cursor } from './cursor.ts';
-import { legacyOf } from './recovery.ts';
+import { legacyOf, mayHoldPromises } from './recovery.ts';
 import { isBefore, listSegments } from './segments.ts';
 import type { Shipper } from './shipper.ts';
 import type { AuditSigner } from './signature.ts';
@@ -28,7 +28,8 @@ export class Orphans {
    */
   async ship(own: string, shipper: Shipper, adopt: (promises: readonly string[]) => void): Promise<void> {
     for (const name of slotNames(this.#folder)) {
-      if (name === own || !hasUnsent(join(this.#folder, name))) continue;
+      const folder = join(this.#folder, name);
+      if (name === own || !(hasUnsent(folder) || mayHoldPromises(folder))) continue;
       const slot = Slot.tryClaim(this.#folder, name);
       if (slot !== null) await this.#shipSlot(slot, shipper, adopt);
     }

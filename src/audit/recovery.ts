@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { type ChainLink, digestOf } from './chain.ts';
 import { chainText } from './event-text.ts';
 import { readFrames, signedEvent } from './frame.ts';
 import { asciiJson } from './json-text.ts';
 import { listSegments, segmentPath } from './segments.ts';
 import type { AuditSigner } from './signature.ts';
+
+/** Bytes that hold any segment's header. */
+const HEADER_ROOM = 1_024;
 
 /** What is read of a segment's header: the chain's state where it begins, and whether promises may follow. */
 interface SegmentHeader {
@@ -20,31 +23,46 @@ export interface Legacy {
   readonly broken: readonly string[];
 }
 
-/** Reads what the process that held a slot before has left in its folder. */
+/** Reads what processes that held a slot before have left in its folder. */
 export function legacyOf(folder: string, signer: AuditSigner): Legacy {
   const numbers = listSegments(folder).map(({ number }) => number);
-  let last: string | null = null;
-  let strict = false;
-  // The newest segment tells; one that a crash left empty does not.
-  for (const number of numbers.toReversed()) {
-    const { header, digest } = stateIn(segmentPath(folder, number));
-    if (header === null && digest === null) continue;
-    last = digest ?? header?.last ?? null;
-    strict = header?.strict ?? true;
-    break;
-  }
-  return { last, broken: strict ? brokenPromises(folder, numbers, signer) : [] };
+  return {
+    last: lastDigest(folder, numbers),
+    broken: mayHoldPromises(folder) ? brokenPromises(folder, numbers, signer) : [],
+  };
 }
 
-function stateIn(path: string): { header: SegmentHeader | null; digest: string | null } {
-  const { records } = readFrames(readFileSync(path));
-  const head = records.find(({ kind }) => kind === 'h');
-  const event = records.findLast(({ kind }) => kind === 'e');
-  const data = event === undefined ? null : (signedEvent(event.payload)?.data ?? null);
-  return {
-    header: head === undefined ? null : headerIn(head.payload),
-    digest: data === null ? null : digestOf(data),
-  };
+/**
+ * Whether a folder may hold promises whose events never came. The cursor does not tell: events from behind a promise
+ * are acknowledged before it is kept.
+ */
+export function mayHoldPromises(folder: string): boolean {
+  return listSegments(folder).some(({ number, size }) => size > 0 && isStrict(segmentPath(folder, number)));
+}
+
+function isStrict(path: string): boolean {
+  const descriptor = openSync(path, 'r');
+  try {
+    const start = Buffer.alloc(HEADER_ROOM);
+    const [head] = readFrames(start.subarray(0, readSync(descriptor, start))).records;
+    return head?.kind === 'h' ? (headerIn(head.payload)?.strict ?? true) : true;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The newest segment tells; one that a crash left empty does not. */
+function lastDigest(folder: string, numbers: readonly number[]): string | null {
+  for (const number of numbers.toReversed()) {
+    const { records } = readFrames(readFileSync(segmentPath(folder, number)));
+    const event = records.findLast(({ kind }) => kind === 'e');
+    const data = event === undefined ? undefined : signedEvent(event.payload)?.data;
+    if (data !== undefined) return digestOf(data);
+    const head = records.find(({ kind }) => kind === 'h');
+    const header = head === undefined ? null : headerIn(head.payload);
+    if (header !== null) return header.last;
+  }
+  return null;
 }
 
 /** The record's checksum was right: this gateway wrote it, in this version or another. */
