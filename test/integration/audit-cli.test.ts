@@ -42,7 +42,12 @@ beforeAll(async () => {
   await until(async () => (await redis.xlen('audit:events')) >= 200);
   process.kill(Number(/"workerPid":(\d+)/.exec(gateway.output)?.[1]), 'SIGKILL');
   await until(() => gateway.output.match(/worker ready/g)?.length === 3);
-  await send(200);
+  const { traceIds } = await send(200);
+  // Whichever worker takes it, the next event is the last.
+  await until(async () => {
+    const arrived = new Set((await auditEvents(server.url)).map(({ event }) => event.trace_id));
+    return traceIds.every((id) => arrived.has(id));
+  });
   await ask(`${gateway.url}/api/lims/anonymous`);
   await gateway.stop();
   // Another service of the platform writes there too.
