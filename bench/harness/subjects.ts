@@ -36,7 +36,7 @@ export function gateway(
       const services = around.urlOf('services');
       const routesFile =
         options.routes === undefined ? {} : { ROUTES_FILE: routesOf(options.routes, around) };
-      return ServerProcess.start([process.execPath, options.main ?? fileOf('../../src/main.ts')], {
+      return ServerProcess.start([process.execPath, options.main ?? fileOf('../../src/start.js')], {
         port,
         cores: options.cores === 'all' ? undefined : around.pinning?.server,
         env: {

@@ -1,6 +1,6 @@
 import type { PackedFacts } from './facts.ts';
 
-/** What the audit thread is started with. */
+/** What the audit thread has to know. */
 export interface ThreadOptions {
   /** Null: embedded mode, the spool is the trail. */
   readonly redisUrl: string | null;
@@ -23,6 +23,12 @@ export interface ThreadOptions {
 
 /** What the thread is asked: to take a batch of facts, or one of its other duties. */
 export type ThreadTask = PackedFacts | 'open' | 'tick' | 'close';
+
+/** A task as it travels. */
+export interface ThreadRequest {
+  readonly options: ThreadOptions;
+  readonly task: ThreadTask;
+}
 
 /** What the thread answers to everything. */
 export interface ThreadReply {

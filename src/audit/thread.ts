@@ -1,13 +1,11 @@
-import { workerData } from 'node:worker_threads';
 import { Clerk } from './clerk.ts';
-import type { ThreadOptions, ThreadReply, ThreadTask } from './thread-options.ts';
+import type { ThreadReply, ThreadRequest } from './thread-options.ts';
 
-// piscina wraps what the pool was given: [its own data, ours].
-const options = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadOptions;
-const clerk = new Clerk(options);
+let clerk: Clerk | null = null;
 
 /** The audit thread: a batch of facts, or one of the clerk's other duties. */
-export default function work(task: ThreadTask): ThreadReply | Promise<ThreadReply> {
+export default function work({ options, task }: ThreadRequest): ThreadReply | Promise<ThreadReply> {
+  clerk ??= new Clerk(options);
   if (task === 'open') return clerk.open();
   if (task === 'tick') return clerk.tick();
   if (task === 'close') return clerk.close();

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
+import type { AuditThread } from './audit-thread.ts';
 import { type AuditSubject, FactsBatch, type PackedFacts } from './facts.ts';
 import { Tally } from './tally.ts';
 import type { ThreadOptions, ThreadReply, ThreadTask } from './thread-options.ts';
@@ -53,7 +53,8 @@ export class AuditTrail {
   readonly opened: Promise<void>;
   readonly #options: AuditOptions;
   readonly #log: AuditLog;
-  readonly #thread: Piscina<ThreadTask, ThreadReply>;
+  readonly #thread: AuditThread;
+  readonly #threadOptions: ThreadOptions;
   readonly #taken = new Int32Array(new SharedArrayBuffer(4));
   readonly #batch = new FactsBatch(EAGER_BATCH * 2);
   readonly #eagerBatch: number;
@@ -71,13 +72,14 @@ export class AuditTrail {
   /** When each message was logged last, in epoch milliseconds. */
   readonly #complainedAt = new Map<string, number>();
 
-  /** Starts the thread; {@link opened} tells when it can take events. */
-  constructor(options: AuditOptions, log: AuditLog) {
+  /** Opens the trail in the thread; {@link opened} tells when it can take events. */
+  constructor(options: AuditOptions, thread: AuditThread, log: AuditLog) {
     this.#options = options;
     this.#eagerBatch = Math.min(EAGER_BATCH, options.backlogMax);
+    this.#thread = thread;
     this.#log = log;
     const { redisUrl, jwtSecret, stateDir, strict, backlogMax, spoolMax, retention } = options;
-    const workerData: ThreadOptions = {
+    this.#threadOptions = {
       redisUrl,
       jwtSecret,
       folder: join(stateDir, 'audit'),
@@ -88,18 +90,6 @@ export class AuditTrail {
       tally: this.tally.buffer,
       taken: this.#taken,
     };
-    this.#thread = new Piscina({
-      filename: new URL('./thread.ts', import.meta.url).href,
-      minThreads: 1,
-      maxThreads: 1,
-      // A batch is on disk before the one before it is with the stream.
-      concurrentTasksPerWorker: 1_000_000,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      // With atomics the thread blocks between tasks, and its socket and timers with it.
-      atomics: 'disabled',
-      recordTiming: false,
-      workerData,
-    });
     this.opened = this.#tick('open');
   }
 
@@ -181,7 +171,7 @@ export class AuditTrail {
       this.#flush();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    this.#note(await this.#thread.run('close'));
+    this.#note(await this.#run('close'));
     await this.#thread.close();
   }
 
@@ -206,7 +196,7 @@ export class AuditTrail {
     let kept = false;
     try {
       // A thread that died is replaced; its events have their ids, so that a repeat is harmless.
-      const reply = await this.#thread.run(packed).catch(() => this.#thread.run(packed));
+      const reply = await this.#run(packed).catch(() => this.#run(packed));
       kept = reply.kept;
       this.#note(reply);
     } catch (error) {
@@ -223,11 +213,15 @@ export class AuditTrail {
 
   async #tick(duty: 'open' | 'tick'): Promise<void> {
     try {
-      this.#note(await this.#thread.run(duty));
+      this.#note(await this.#run(duty));
     } catch (error) {
       this.#complain('the audit thread failed', { err: error });
     }
     this.#scheduleTick();
+  }
+
+  #run(task: ThreadTask): Promise<ThreadReply> {
+    return this.#thread.run(this.#threadOptions, task);
   }
 
   #scheduleTick(): void {

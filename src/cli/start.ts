@@ -12,6 +12,6 @@ Examples
   PORT=8081 WORKERS=2 gateway start`;
 
 export const startCommand = command('start the gateway', HELP, async () => {
-  await import('../main.ts');
+  await import('../start.js');
   return OK;
 });

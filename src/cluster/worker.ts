@@ -1,4 +1,5 @@
 import cluster from 'node:cluster';
+import type { AuditThread } from '../audit/audit-thread.ts';
 import { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config/config.ts';
 import { ApiKeyAuth } from '../pipeline/api-key-auth.ts';
@@ -66,12 +67,12 @@ export class Worker {
     this.#closeAll = parts.closeAll;
   }
 
-  static async start(config: Config): Promise<void> {
+  /** @param auditThread on its way, so that it loads while the rest does */
+  static async start(config: Config, auditThread: AuditThread): Promise<void> {
     const name = String(cluster.worker?.id ?? process.pid);
     const log = createLogger(config.logLevel, `worker-${name}`);
     const metrics = new Metrics(name);
 
-    // First of all, because its thread loads meanwhile.
     const trail =
       config.auditMode === 'off'
         ? null
@@ -86,8 +87,10 @@ export class Worker {
               spoolMax: config.auditSpoolMax,
               retention: config.auditRetention,
             },
+            auditThread,
             (message, fields) => log.error(fields, message),
           );
+    if (trail === null) await auditThread.close();
     const knowledge = openKnowledge(config, metrics, log);
     const engines: Record<string, string> = {};
     const dead = new Map<string, () => boolean>();

@@ -71,7 +71,7 @@ async function runPlatformOnly(): Promise<void> {
 async function runSandbox(port: number, redisUrl: string | null): Promise<void> {
   const platform = await startPlatform({ redisUrl, accessLifetime: TOKEN_LIFETIME });
   const stateDir = join(tmpdir(), `omnibioai-gateway-sandbox-${port}`);
-  const gateway = spawn(process.execPath, [new URL('../main.ts', import.meta.url).pathname], {
+  const gateway = spawn(process.execPath, [new URL('../start.js', import.meta.url).pathname], {
     env: {
       ...process.env,
       ...platform.env,

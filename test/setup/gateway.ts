@@ -7,7 +7,7 @@ import { startProcess } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { until } from './until.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../src/start.js', import.meta.url).pathname;
 
 /** Where what the tests start finds its code compiled. */
 export const COMPILE_CACHE = join(tmpdir(), 'gateway-test-compile-cache');
