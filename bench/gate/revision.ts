@@ -23,7 +23,7 @@ export function checkOut(revision: string, folder: string): string | null {
     mkdirSync(folder);
     execFileSync('tar', ['-x', '-C', folder], { input: archive });
     symlinkSync(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
-    return join(folder, 'src/main.ts');
+    return join(folder, 'src/start.js');
   } catch {
     return null; // a shallow clone, or none at all
   }
