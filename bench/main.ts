@@ -25,7 +25,7 @@ It wants redis-server; taskset, nginx and haproxy are used where they are. Run i
 `;
 
 const FULL: Pace = { rounds: 5, firstWarmUp: 2_500, warmUp: 300, duration: 1_300, patience: 1_500 };
-const QUICK: Pace = { rounds: 3, firstWarmUp: 800, warmUp: 150, duration: 400, patience: 300 };
+const QUICK: Pace = { rounds: 3, firstWarmUp: 700, warmUp: 150, duration: 320, patience: 200 };
 
 const { values } = parseArgs({
   options: {
