@@ -25,19 +25,18 @@ export interface Legacy {
 
 /** Reads what processes that held a slot before have left in its folder. */
 export function legacyOf(folder: string, signer: AuditSigner): Legacy {
-  const numbers = listSegments(folder).map(({ number }) => number);
-  return {
-    last: lastDigest(folder, numbers),
-    broken: mayHoldPromises(folder) ? brokenPromises(folder, numbers, signer) : [],
-  };
+  const segments = listSegments(folder).filter(({ size }) => size > 0); // a crash leaves empty ones
+  const paths = segments.map(({ number }) => segmentPath(folder, number));
+  return { last: lastDigest(paths), broken: paths.some(isStrict) ? brokenPromises(paths, signer) : [] };
 }
 
 /**
  * Whether a folder may hold promises whose events never came. The cursor does not tell: events from behind a promise
- * are acknowledged before it is kept.
+ * are acknowledged before it is kept. Whoever began the newest segment had taken over what was promised before.
  */
 export function mayHoldPromises(folder: string): boolean {
-  return listSegments(folder).some(({ number, size }) => size > 0 && isStrict(segmentPath(folder, number)));
+  const newest = listSegments(folder).findLast(({ size }) => size > 0);
+  return newest !== undefined && isStrict(segmentPath(folder, newest.number));
 }
 
 function isStrict(path: string): boolean {
@@ -51,10 +50,10 @@ function isStrict(path: string): boolean {
   }
 }
 
-/** The newest segment tells; one that a crash left empty does not. */
-function lastDigest(folder: string, numbers: readonly number[]): string | null {
-  for (const number of numbers.toReversed()) {
-    const { records } = readFrames(readFileSync(segmentPath(folder, number)));
+/** The newest segment that can be read tells. */
+function lastDigest(paths: readonly string[]): string | null {
+  for (const path of paths.toReversed()) {
+    const { records } = readFrames(readFileSync(path));
     const event = records.findLast(({ kind }) => kind === 'e');
     const data = event === undefined ? undefined : signedEvent(event.payload)?.data;
     if (data !== undefined) return digestOf(data);
@@ -72,10 +71,10 @@ function headerIn(payload: string): SegmentHeader | null {
   return known ? { last, strict } : null;
 }
 
-function brokenPromises(folder: string, numbers: readonly number[], signer: AuditSigner): string[] {
+function brokenPromises(paths: readonly string[], signer: AuditSigner): string[] {
   const open = new Map<string, string>();
-  for (const number of numbers) {
-    for (const { kind, payload } of readFrames(readFileSync(segmentPath(folder, number))).records) {
+  for (const path of paths) {
+    for (const { kind, payload } of readFrames(readFileSync(path)).records) {
       const record = kind === 'h' ? null : signedEvent(payload);
       if (record === null) continue;
       const id = eventIdOf(record.data);
