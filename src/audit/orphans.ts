@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Cursor } from './cursor.ts';
 import { legacyOf, mayHoldPromises } from './recovery.ts';
-import { isBefore, listSegments } from './segments.ts';
+import { isBefore, listSegments, segmentPath } from './segments.ts';
 import type { Shipper } from './shipper.ts';
 import type { AuditSigner } from './signature.ts';
 import { Slot, slotNames } from './slot.ts';
@@ -28,8 +28,7 @@ export class Orphans {
    */
   async ship(own: string, shipper: Shipper, adopt: (promises: readonly string[]) => void): Promise<void> {
     for (const name of slotNames(this.#folder)) {
-      const folder = join(this.#folder, name);
-      if (name === own || !(hasUnsent(folder) || mayHoldPromises(folder))) continue;
+      if (name === own || !isUnfinished(join(this.#folder, name))) continue;
       const slot = Slot.tryClaim(this.#folder, name);
       if (slot !== null) await this.#shipSlot(slot, shipper, adopt);
     }
@@ -57,9 +56,13 @@ export class Orphans {
   }
 }
 
-function hasUnsent(folder: string): boolean {
-  const last = listSegments(folder).at(-1);
-  if (last === undefined) return false;
+/** Whether a slot's folder holds what the stream has not, or may hold promises nobody keeps. */
+function isUnfinished(folder: string): boolean {
+  const newest = listSegments(folder).findLast(({ size }) => size > 0);
+  if (newest === undefined) return false;
   const position = Cursor.read(folder)?.position ?? { segment: 0, offset: 0 };
-  return isBefore(position, { segment: last.number, offset: last.size });
+  const end = { segment: newest.number, offset: newest.size };
+  // Events from behind a promise are acknowledged before it is kept. Whoever began the newest segment had taken over what
+  // was promised before.
+  return isBefore(position, end) || mayHoldPromises(segmentPath(folder, newest.number));
 }

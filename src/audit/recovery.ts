@@ -27,19 +27,14 @@ export interface Legacy {
 export function legacyOf(folder: string, signer: AuditSigner): Legacy {
   const segments = listSegments(folder).filter(({ size }) => size > 0); // a crash leaves empty ones
   const paths = segments.map(({ number }) => segmentPath(folder, number));
-  return { last: lastDigest(paths), broken: paths.some(isStrict) ? brokenPromises(paths, signer) : [] };
+  return {
+    last: lastDigest(paths),
+    broken: paths.some(mayHoldPromises) ? brokenPromises(paths, signer) : [],
+  };
 }
 
-/**
- * Whether a folder may hold promises whose events never came. The cursor does not tell: events from behind a promise
- * are acknowledged before it is kept. Whoever began the newest segment had taken over what was promised before.
- */
-export function mayHoldPromises(folder: string): boolean {
-  const newest = listSegments(folder).findLast(({ size }) => size > 0);
-  return newest !== undefined && isStrict(segmentPath(folder, newest.number));
-}
-
-function isStrict(path: string): boolean {
+/** Whether a segment may hold promises: it was begun in strict mode, or does not tell. */
+export function mayHoldPromises(path: string): boolean {
   const descriptor = openSync(path, 'r');
   try {
     const start = Buffer.alloc(HEADER_ROOM);
