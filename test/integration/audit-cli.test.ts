@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
-import { auditEvents, type StreamEntry } from '../setup/audit-events.ts';
+import { arrivedTraceIds, auditEvents, type StreamEntry } from '../setup/audit-events.ts';
 import { cli } from '../setup/cli.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
@@ -45,7 +45,7 @@ beforeAll(async () => {
   const { traceIds } = await send(200);
   // Whichever worker takes it, the next event is the last.
   await until(async () => {
-    const arrived = new Set((await auditEvents(server.url)).map(({ event }) => event.trace_id));
+    const arrived = await arrivedTraceIds(server.url);
     return traceIds.every((id) => arrived.has(id));
   });
   await ask(`${gateway.url}/api/lims/anonymous`);

@@ -28,6 +28,11 @@ export async function auditEvents(redisUrl: string): Promise<StreamEntry[]> {
   }
 }
 
+/** Trace ids of all events of the stream of a server. */
+export async function arrivedTraceIds(redisUrl: string): Promise<Set<string>> {
+  return new Set((await auditEvents(redisUrl)).map(({ event }) => event.trace_id));
+}
+
 /** What an event's signature has to be, computed without the gateway's own code. */
 export function expectedSignature(data: string, jwtSecret: string): string {
   const key = createHash('sha256').update(`omnibioai-audit-events:${jwtSecret}`).digest();
