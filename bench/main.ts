@@ -24,8 +24,15 @@ const HELP = `Measures the gateway beside what a user would pick instead.
 It wants redis-server; taskset, nginx and haproxy are used where they are. Run it on a machine with nothing else to do.
 `;
 
-const FULL: Pace = { rounds: 5, firstWarmUp: 2_500, warmUp: 300, duration: 1_300, patience: 1_500 };
-const QUICK: Pace = { rounds: 3, firstWarmUp: 700, warmUp: 150, duration: 320, patience: 200 };
+const FULL: Pace = {
+  starts: 2,
+  rounds: 4,
+  firstWarmUp: 4_000,
+  warmUp: 300,
+  duration: 1_200,
+  patience: 1_000,
+};
+const QUICK: Pace = { starts: 1, rounds: 3, firstWarmUp: 700, warmUp: 150, duration: 320, patience: 200 };
 
 const { values } = parseArgs({
   options: {
@@ -59,7 +66,12 @@ async function main(): Promise<void> {
     for (const scenario of scenarios) {
       if (wanted !== undefined && !wanted.includes(scenario.id)) continue;
       const cases = scenario.cases.filter((one) => !values.quick || one.fullOnly !== true);
-      measured.push(await runScenario({ ...scenario, cases }, around, values.quick ? QUICK : FULL, observer));
+      measured.push(
+        await runScenario({ ...scenario, cases }, around, values.quick ? QUICK : FULL, {
+          ...observer,
+          progress: (text) => progress.show(`${scenario.id}: ${text}`),
+        }),
+      );
     }
     if (wanted === undefined ? !values.quick : wanted.includes('footprint')) {
       footprint = await measureFootprint(around, Number(values.soak), observer);

@@ -8,7 +8,10 @@ import type { Surroundings } from './surroundings.ts';
 
 /** How long and how often. Milliseconds. */
 export interface Pace {
+  /** Rounds for each start of the servers. */
   readonly rounds: number;
+  /** Starts of the servers at most; a scenario says how many it wants. */
+  readonly starts: number;
   /** Before the first round: a new kind of load costs half as much again until it is compiled. */
   readonly firstWarmUp: number;
   /** Before each measurement. */
@@ -24,42 +27,24 @@ export interface Observer {
   absent(title: string, why: string): void;
 }
 
-/** Measures all cases of a scenario round by round, each round in the other direction than the one before. */
+/** Measures all cases of a scenario, on servers started anew as often as it wants. */
 export async function runScenario(
   scenario: Scenario,
   around: Surroundings,
   pace: Pace,
   observer: Observer,
 ): Promise<ScenarioResult> {
-  const servers = await startSubjects(scenario, around, observer);
   const samples = new Map<Case, LoadResult[]>();
-  for (const one of scenario.cases) if (servers.has(one.subject)) samples.set(one, []);
-  const cases = [...samples.keys()];
-  const run = (one: Case, times: Pick<LoadSpec, 'warmUp' | 'duration'>) =>
-    around.generator.run(specOf(one.shape, servers.get(one.subject), around, times));
-  try {
-    for (const one of cases) {
-      observer.progress(`${scenario.id}: warming up ${one.title}`);
-      if (one.fill !== undefined) {
-        const fill = {
-          ...one.shape,
-          kind: 'fill',
-          paths: ['/auth/verify'],
-          tokens: users(one.fill),
-        } as const;
-        await run({ ...one, shape: fill }, { warmUp: 0, duration: 0 });
+  for (let start = Math.min(scenario.starts ?? 1, pace.starts); start > 0; start--) {
+    const servers = await startSubjects(scenario, around, observer);
+    const cases = scenario.cases.filter(({ subject }) => servers.has(subject));
+    try {
+      for (const [one, list] of await measure(cases, servers, around, pace, observer)) {
+        samples.set(one, [...(samples.get(one) ?? []), ...list]);
       }
-      await run(one, { warmUp: pace.firstWarmUp, duration: 100 });
+    } finally {
+      await Promise.all([...servers.values()].map((server) => server.stop()));
     }
-    for (let round = 0; round < pace.rounds; round++) {
-      for (const one of round % 2 === 0 ? cases : cases.toReversed()) {
-        observer.progress(`${scenario.id}: round ${round + 1} of ${pace.rounds}, ${one.title}`);
-        await quietMoment(pace.patience);
-        samples.get(one)?.push(await run(one, { warmUp: pace.warmUp, duration: pace.duration }));
-      }
-    }
-  } finally {
-    await Promise.all([...servers.values()].map((server) => server.stop()));
   }
   const { id, title, note } = scenario;
   return {
@@ -70,6 +55,40 @@ export async function runScenario(
   };
 }
 
+/** Measures running servers round by round, each round in the other direction than the one before. */
+async function measure(
+  cases: readonly Case[],
+  servers: ReadonlyMap<SubjectName, ServerProcess>,
+  around: Surroundings,
+  pace: Pace,
+  observer: Observer,
+): Promise<Map<Case, LoadResult[]>> {
+  const samples = new Map<Case, LoadResult[]>(cases.map((one) => [one, []]));
+  const run = (one: Case, times: Pick<LoadSpec, 'warmUp' | 'duration'>) =>
+    around.generator.run(specOf(one.shape, servers.get(one.subject), around, times));
+  for (const one of cases) {
+    observer.progress(`warming up ${one.title}`);
+    if (one.fill !== undefined) {
+      const fill = {
+        ...one.shape,
+        kind: 'fill',
+        paths: ['/auth/verify'],
+        tokens: users(one.fill),
+      } as const;
+      await run({ ...one, shape: fill }, { warmUp: 0, duration: 0 });
+    }
+    await run(one, { warmUp: pace.firstWarmUp, duration: 100 });
+  }
+  for (let round = 0; round < pace.rounds; round++) {
+    for (const one of round % 2 === 0 ? cases : cases.toReversed()) {
+      observer.progress(`round ${round + 1} of ${pace.rounds}: ${one.title}`);
+      await quietMoment(pace.patience);
+      samples.get(one)?.push(await run(one, { warmUp: pace.warmUp, duration: pace.duration }));
+    }
+  }
+  return samples;
+}
+
 async function startSubjects(
   scenario: Scenario,
   around: Surroundings,
@@ -78,7 +97,7 @@ async function startSubjects(
   const servers = new Map<SubjectName, ServerProcess>();
   for (const name of new Set(scenario.cases.map((one) => one.subject))) {
     const { title, start } = subjects[name];
-    observer.progress(`${scenario.id}: starting ${title}`);
+    observer.progress(`starting ${title}`);
     try {
       servers.set(name, await start(around));
     } catch (error) {

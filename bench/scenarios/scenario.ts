@@ -34,6 +34,8 @@ export interface Scenario {
   readonly title: string;
   /** What to know when reading the figures. */
   readonly note: string;
+  /** How often the servers are started anew (1): two starts of one program may be a fifth apart. */
+  readonly starts?: number;
   readonly cases: readonly Case[];
 }
 

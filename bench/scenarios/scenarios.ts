@@ -21,6 +21,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'warm',
     title: 'Warm GET, 1 KB answer, 64 connections',
     note: 'Token and decision are cached. Fastify and Express do half of the job, nginx and HAProxy less: see bench/peers.',
+    starts: 2,
     cases: [
       { id: 'warm', title: 'gateway, audit async', subject: 'gateway', shape: shape() },
       { id: 'warm-off', title: 'gateway, audit off', subject: 'gatewayAuditOff', shape: shape() },
@@ -38,6 +39,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'connections',
     title: 'More connections',
     note: 'The same request on 64, 256 and 2,000 kept connections.',
+    starts: 2,
     cases: [
       { id: 'conn-64', title: 'gateway, 64', subject: 'gateway', shape: shape() },
       { id: 'conn-256', title: 'gateway, 256', subject: 'gateway', shape: shape({ connections: 256 }) },
@@ -62,6 +64,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'verify',
     title: 'GET /auth/verify',
     note: "nginx's auth_request opens a new connection for every question: accepting it costs as much as answering.",
+    starts: 2,
     cases: [
       {
         id: 'verify-fresh',
