@@ -18,6 +18,8 @@ try {
     const { requestSnapshot } = await import('./cluster/snapshot-request.ts');
     const { openSnapshot } = await import('./config/config-source.ts');
     const { Worker } = await import('./cluster/worker.ts');
+    const { tuneCollection } = await import('./cluster/garbage-collection.ts');
+    tuneCollection();
     await Worker.start(openSnapshot(await requestSnapshot()), auditThread);
   }
 } catch (error) {

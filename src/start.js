@@ -1,16 +1,11 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 
 // The program, and the one file that is no TypeScript: to read that takes Node a tenth of a second, unless it has been
 // compiled before. Whoever names the folder in ENV_FILE does without.
 const { STATE_DIR, ENV_FILE } = process.env;
 if (STATE_DIR || !ENV_FILE) keepCompiled(resolve(STATE_DIR || 'state'));
-
-// V8 takes what is made for each connection for long-lived and puts it where it is collected once in seconds; until then
-// all it refers to counts as alive and is copied: 30 ms for each young collection instead of 0.5.
-setFlagsFromString('--no-allocation-site-pretenuring');
 
 await import('./main.ts');
 

@@ -2,13 +2,6 @@ import cluster, { type Worker } from 'node:cluster';
 import { isToPrimary } from './messages.ts';
 
 /**
- * The young generation keeps its full size (MB, what V8 grows it to under load). Else V8 takes a quiet moment for a reason
- * to halve it, and what is under way in the next burst survives more collections than it should: with a second of load
- * in every eight, 14 young collections and 8 full ones where there need be 6 and 2, and 5 % more CPU time.
- */
-const YOUNG_GENERATION = '--min-semi-space-size=16';
-
-/**
  * The first worker, started before anything else is loaded: it loads its own part meanwhile. Whether it may serve
  * is decided by the configuration it has to ask for.
  */
@@ -30,7 +23,6 @@ export class FirstWorker {
     // 100 with one worker, 303 against 153 with two). A socket for each worker (SO_REUSEPORT) was cheaper by
     // another tenth, but what waits in the queue of one that closes, or is stuck, would be lost with it.
     if (process.env.NODE_CLUSTER_SCHED_POLICY === undefined) cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ execArgv: [YOUNG_GENERATION, ...process.execArgv] });
     return new FirstWorker(cluster.fork());
   }
 }
