@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Exchange } from '../pipeline/exchange.ts';
 
 /** How often clients are looked at. Milliseconds. */
@@ -9,16 +8,12 @@ const MIN_BODY_RATE = 128;
 
 /** How a connection has been getting on with one exchange. */
 interface Pace {
-  readonly exchange: Exchange;
-  bytesIn: number;
-  bytesOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
   /** Milliseconds the client owes of its body, and of taking its answer. */
-  bodyLate: number;
-  answerLate: number;
+  readonly bodyLate: number;
+  readonly answerLate: number;
 }
-
-const kPace = Symbol('pace');
-type PacedSocket = Socket & { [kPace]?: Pace };
 
 /** Whoever ends what takes too long. */
 export interface SlowClientsOwner {
@@ -36,6 +31,8 @@ export class SlowClients {
   readonly #owner: SlowClientsOwner;
   readonly #bodyTimeout: number;
   readonly #answerTimeout: number;
+  /** Of the exchanges that were open at the last look. Kept here and not on their sockets, which all have one shape. */
+  #paces = new Map<Exchange, Pace>();
   #timer: NodeJS.Timeout | null = null;
 
   /** @param timeouts milliseconds */
@@ -47,32 +44,39 @@ export class SlowClients {
 
   start(): void {
     const interval = Math.min(SWEEP, this.#bodyTimeout, this.#answerTimeout);
-    this.#timer = setInterval(() => {
-      for (const exchange of this.#owner.exchanges) this.#look(exchange, interval);
-    }, interval).unref();
+    this.#timer = setInterval(() => this.#sweep(interval), interval).unref();
   }
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
-  #look(exchange: Exchange, elapsed: number): void {
-    const { request } = exchange;
-    const socket: PacedSocket = request.socket;
-    const taken = socket.bytesWritten - socket.writableLength;
-    const pace = socket[kPace];
-    if (pace?.exchange !== exchange) {
-      socket[kPace] = { exchange, bytesIn: socket.bytesRead, bytesOut: taken, bodyLate: 0, answerLate: 0 };
-      return;
+  #sweep(elapsed: number): void {
+    const before = this.#paces;
+    this.#paces = new Map();
+    for (const exchange of this.#owner.exchanges) {
+      const pace = before.get(exchange);
+      if (pace === undefined) this.#paces.set(exchange, { ...moved(exchange), bodyLate: 0, answerLate: 0 });
+      else this.#paces.set(exchange, this.#look(exchange, pace, elapsed));
     }
-    if (exchange.hasBody && !request.complete && request.readableFlowing === true) {
-      const brought = socket.bytesRead - pace.bytesIn;
-      pace.bodyLate = Math.max(0, pace.bodyLate + elapsed - (brought / MIN_BODY_RATE) * 1_000);
-      if (pace.bodyLate > this.#bodyTimeout) this.#owner.bodyTooSlow(exchange);
-    }
-    pace.answerLate = socket.writableLength > 0 && taken === pace.bytesOut ? pace.answerLate + elapsed : 0;
-    if (pace.answerLate > this.#answerTimeout) this.#owner.answerNotTaken(exchange);
-    pace.bytesIn = socket.bytesRead;
-    pace.bytesOut = taken;
   }
+
+  #look(exchange: Exchange, pace: Pace, elapsed: number): Pace {
+    const { request } = exchange;
+    const { bytesIn, bytesOut } = moved(exchange);
+    let { bodyLate } = pace;
+    if (exchange.hasBody && !request.complete && request.readableFlowing === true) {
+      bodyLate = Math.max(0, bodyLate + elapsed - ((bytesIn - pace.bytesIn) / MIN_BODY_RATE) * 1_000);
+      if (bodyLate > this.#bodyTimeout) this.#owner.bodyTooSlow(exchange);
+    }
+    const stands = request.socket.writableLength > 0 && bytesOut === pace.bytesOut;
+    const answerLate = stands ? pace.answerLate + elapsed : 0;
+    if (answerLate > this.#answerTimeout) this.#owner.answerNotTaken(exchange);
+    return { bytesIn, bytesOut, bodyLate, answerLate };
+  }
+}
+
+/** What the exchange's socket has brought and what of the answer it has taken, in bytes of its whole life. */
+function moved({ request: { socket } }: Exchange): Pick<Pace, 'bytesIn' | 'bytesOut'> {
+  return { bytesIn: socket.bytesRead, bytesOut: socket.bytesWritten - socket.writableLength };
 }
