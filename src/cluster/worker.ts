@@ -106,10 +106,10 @@ export class Worker {
     const iam = engine('iam', config.iamUrl, config.iamTimeout);
     const policyEngine = engine('policy', config.policyUrl, config.policyTimeout);
     const hpcEngine = engine('hpc', config.hpcUrl, config.hpcTimeout);
+    const { origin, pathname } = new URL(config.jwksUrl);
+    const keyServer = engine('jwks', origin, config.iamTimeout);
+    const keySet = new KeySet(keyServer, pathname);
     metrics.engineBreakers(dead);
-    const keySet = new KeySet(config.jwksUrl, config.iamTimeout, (seconds, result) =>
-      metrics.engineAsked('jwks', result, seconds),
-    );
     const verifier = new TokenVerifier({
       jwtSecret: config.jwtSecret,
       keySet,
@@ -214,7 +214,10 @@ export class Worker {
       closeAll: async () => {
         serviceTokens.close();
         await trail?.close();
-        await Promise.all([forwarder.close(), iam.close(), policyEngine.close(), hpcEngine.close()]);
+        await Promise.all([
+          forwarder.close(),
+          ...[iam, policyEngine, hpcEngine, keyServer].map((client) => client.close()),
+        ]);
         deliveries.close();
         live.close();
         socketLimit.close();

@@ -85,6 +85,11 @@ export class EngineClient {
     });
   }
 
+  /** Gets a JSON document. Never throws. */
+  async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<EngineAnswer> {
+    return this.#ask(path, 'GET', null, headers);
+  }
+
   /** Closes the connections, those in use as well. */
   close(): Promise<void> {
     return this.#pool.destroy();
@@ -93,8 +98,8 @@ export class EngineClient {
   async #ask(
     path: string,
     method: string,
-    body: string,
-    headers: Record<string, string>,
+    body: string | null,
+    headers: Readonly<Record<string, string>>,
   ): Promise<EngineAnswer> {
     const first = await this.#unlessDead(path, method, body, headers);
     if (!isOutage(first) || this.#breaker.state !== CircuitState.Closed) return first;
@@ -109,8 +114,8 @@ export class EngineClient {
   async #unlessDead(
     path: string,
     method: string,
-    body: string,
-    headers: Record<string, string>,
+    body: string | null,
+    headers: Readonly<Record<string, string>>,
   ): Promise<EngineAnswer> {
     // The breaker would make everybody wait for the probe that is under way.
     if (this.#breaker.state === CircuitState.HalfOpen) return UNAVAILABLE;
@@ -125,8 +130,8 @@ export class EngineClient {
   async #try(
     path: string,
     method: string,
-    body: string,
-    headers: Record<string, string>,
+    body: string | null,
+    headers: Readonly<Record<string, string>>,
   ): Promise<EngineAnswer> {
     const startedAt = performance.now();
     const answer = await this.#exchange(path, method, body, headers);
@@ -137,8 +142,8 @@ export class EngineClient {
   async #exchange(
     path: string,
     method: string,
-    body: string,
-    headers: Record<string, string>,
+    body: string | null,
+    headers: Readonly<Record<string, string>>,
   ): Promise<EngineAnswer> {
     const signal = AbortSignal.timeout(this.#timeout);
     try {

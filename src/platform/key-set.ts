@@ -1,5 +1,5 @@
-import { type CryptoKey, createRemoteJWKSet, errors, type JWTVerifyGetKey } from 'jose';
-import type { EngineFault, EngineObserver } from './engine-client.ts';
+import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import type { EngineClient } from './engine-client.ts';
 
 /** Fetches that bring no key anybody asked for are so far apart, after the first two. Milliseconds. */
 const COOLDOWN = 5_000;
@@ -9,6 +9,9 @@ const FAILURE_PAUSE = 1_000;
 
 /** Keys older than this are fetched again in the background, so that a withdrawn one goes. Milliseconds. */
 const MAX_AGE = 300_000;
+
+/** Picks the key that a token's header names. */
+type SelectKey = ReturnType<typeof createLocalJWKSet>;
 
 /** Why there is no key: `unknown` means that the set as far as it may be asked for has none of that name. */
 export class KeyError extends Error {
@@ -27,24 +30,21 @@ export class KeyError extends Error {
  * of invented names costs IAM nothing. While IAM is away the keys already known go on working.
  */
 export class KeySet {
-  readonly #remote: ReturnType<typeof createRemoteJWKSet>;
-  readonly #observe: EngineObserver;
+  readonly #client: EngineClient;
+  readonly #path: string;
+  /** The set as it was fetched last; null before the first has come. */
+  #keys: SelectKey | null = null;
   #fetching: Promise<boolean> | null = null;
-  /** Epoch milliseconds; 0 before the first set has come. */
+  /** Epoch milliseconds. */
   #fetchedAt = 0;
   /** Epoch milliseconds until which fruitless fetches are paid for. */
   #paidUntil = 0;
   #failedUntil = 0;
 
-  /** @param timeout milliseconds for one fetch */
-  constructor(url: string, timeout: number, observe: EngineObserver) {
-    this.#observe = observe;
-    // The library parses and selects; when to fetch is decided here.
-    this.#remote = createRemoteJWKSet(new URL(url), {
-      cacheMaxAge: Number.POSITIVE_INFINITY,
-      cooldownDuration: Number.POSITIVE_INFINITY,
-      timeoutDuration: timeout,
-    });
+  /** @param path where the server of `client` has the set */
+  constructor(client: EngineClient, path: string) {
+    this.#client = client;
+    this.#path = path;
   }
 
   /** The key a token's header names. Rejects with a {@link KeyError} where there is none. */
@@ -65,10 +65,10 @@ export class KeySet {
   };
 
   async #select(...[header, token]: Parameters<JWTVerifyGetKey>): Promise<CryptoKey | null> {
-    if (this.#fetchedAt === 0) return null;
+    if (this.#keys === null) return null;
     if (Date.now() - this.#fetchedAt > MAX_AGE) void this.#mayFetch();
     try {
-      return await this.#remote(header, token);
+      return await this.#keys(header, token);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey) return null;
       throw error;
@@ -92,23 +92,26 @@ export class KeySet {
   }
 
   async #fetch(): Promise<boolean> {
-    const startedAt = performance.now();
-    const seconds = () => (performance.now() - startedAt) / 1000;
-    try {
-      await this.#remote.reload();
-      this.#fetchedAt = Date.now();
-      this.#observe(seconds(), 'ok');
-      return true;
-    } catch (error) {
+    const answer = await this.#client.get(this.#path, {
+      accept: 'application/jwk-set+json, application/json',
+    });
+    const keys = 'fault' in answer ? null : keysOf(answer.body);
+    if (keys === null) {
       this.#failedUntil = Date.now() + FAILURE_PAUSE;
       this.#paidUntil = 0;
-      this.#observe(seconds(), faultOf(error));
       return false;
     }
+    this.#keys = keys;
+    this.#fetchedAt = Date.now();
+    return true;
   }
 }
 
-function faultOf(error: unknown): EngineFault {
-  if (error instanceof errors.JWKSTimeout) return 'timeout';
-  return error instanceof errors.JOSEError ? 'error' : 'unavailable';
+/** Null where what was fetched is no key set (RFC 7517 §5). */
+function keysOf(set: unknown): SelectKey | null {
+  try {
+    return createLocalJWKSet(set as JSONWebKeySet); // throws unless it is one
+  } catch {
+    return null;
+  }
 }

@@ -8,6 +8,7 @@ import { until } from '../setup/until.ts';
 
 type Key = Awaited<ReturnType<typeof rsaKey>>;
 
+const KEYS = '/tenant/keys.json';
 const YES = JSON.stringify({ valid: true, user_id: 1, roles: [], permissions: [], org_id: null });
 
 let platform: Platform;
@@ -43,7 +44,7 @@ beforeEach(async (context) => {
   jwks.fault = () => undefined;
   jwks.latency = 0;
   jwks.calls.length = 0;
-  gateway = await Gateway.start({ ...platform.env, IAM_JWKS_URL: jwks.url, IAM_TIMEOUT: '2' });
+  gateway = await Gateway.start({ ...platform.env, IAM_JWKS_URL: `${jwks.url}${KEYS}`, IAM_TIMEOUT: '2' });
   context.onTestFinished(async () => {
     await gateway.stop();
   });
@@ -63,7 +64,7 @@ test('many tokens under an unknown key cost one fetch', async () => {
   jwks.latency = 200;
   const statuses = await Promise.all(Array.from({ length: 30 }, () => statusOf(signed(key))));
   expect(statuses).toEqual(Array(30).fill(200));
-  expect(jwks.calls).toHaveLength(1);
+  expect(jwks.calls.map(({ method, path }) => `${method} ${path}`)).toEqual([`GET ${KEYS}`]);
 });
 
 test('a flood of invented names costs a few fetches, and tokens under known keys nothing', async () => {
@@ -91,6 +92,9 @@ test('while the key set cannot be had, known keys work and unknown ones are refu
     { status: 500, body: '{"keys":[]}' },
     { status: 200, body: '<html>' },
     { status: 200, body: '{}' },
+    { status: 200, body: '{"keys":[null]}' },
+    // More than any key set needs is not taken into memory.
+    { status: 200, body: JSON.stringify({ keys: [], padding: 'x'.repeat(2 ** 20) }) },
   ];
   for (const fault of faults) {
     jwks.fault = () => fault;
