@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AggregatorRegistry, Registry } from 'prom-client';
+import { createServer } from '../node-http.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { type GatewayState, readinessOf } from './readiness.ts';
 import { statusOf } from './status.ts';

@@ -1,5 +1,6 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
 import type { HolderKeys } from './keys.ts';
+import { lru } from './lru.ts';
 import type { SharedReading, SharedStore } from './shared-store.ts';
 import type { Watermark, Watermarks } from './watermarks.ts';
 
@@ -121,8 +122,8 @@ export class TwoTierCache<V> {
     this.#trust = options.trust;
     this.#shared = options.shared;
     const dispose = (entry: Entry<V>) => this.#release(entry);
-    this.#entries = new LRUCache({ max: options.max, dispose });
-    this.#refusals = new LRUCache({ max: REFUSALS_MAX, dispose });
+    this.#entries = lru(options.max, { dispose });
+    this.#refusals = lru(REFUSALS_MAX, { dispose });
   }
 
   /**

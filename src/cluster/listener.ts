@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Listening } from '../config/listening.ts';
+import { createServer } from '../node-http.ts';
 import { GatewayResponse } from '../pipeline/gateway-response.ts';
 
 /** Largest request line and headers together. Bytes. */

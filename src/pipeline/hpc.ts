@@ -1,4 +1,5 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { lru } from '../cache/lru.ts';
 import type { Route } from '../config/routes.ts';
 import type { HpcEngine } from '../platform/hpc-engine.ts';
 import type { Decision } from '../platform/policy-engine.ts';
@@ -23,7 +24,7 @@ export class Hpc implements Stage {
   /** @param max remembered decisions */
   constructor(engine: HpcEngine, max: number) {
     this.#engine = engine;
-    this.#recent = new LRUCache({ max });
+    this.#recent = lru(max);
   }
 
   decide(exchange: Exchange): Verdict | Promise<Verdict> {

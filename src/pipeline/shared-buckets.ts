@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { lru } from '../cache/lru.ts';
 import type { RedisClient } from '../redis/open-redis.ts';
 import { type Bucket, type BucketLimit, FORGOTTEN_AFTER, pour, waitFor } from './leaky-bucket.ts';
 
@@ -38,7 +38,7 @@ export class SharedBuckets {
   readonly #redis: RedisClient | null;
   readonly #limit: BucketLimit;
   readonly #observe: LimitObserver;
-  readonly #own = new LRUCache<string, Bucket>({ max: REMEMBERED });
+  readonly #own = lru<string, Bucket>(REMEMBERED);
 
   /** @param redis null: embedded mode, one process counts */
   constructor(redis: RedisClient | null, limit: BucketLimit, observe: LimitObserver) {

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, randomUUID, sign } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
-import { LRUCache } from 'lru-cache';
+import { lru } from '../cache/lru.ts';
 import type { Identity } from './identity.ts';
 
 /** Lifetime of an assertion, and how long before its end a new one is made. Seconds. */
@@ -38,7 +38,7 @@ export class IdentityAssertions {
   readonly jwks: string;
   readonly #made = new WeakMap<Identity, Map<string, Assertion>>();
   /** The same by what is stated: an identity is asked about again and again, and each time it is a new object. */
-  readonly #stated = new LRUCache<string, Map<string, Assertion>>({ max: REMEMBERED });
+  readonly #stated = lru<string, Map<string, Assertion>>(REMEMBERED);
 
   private constructor(signing: SigningKey, keys: readonly SigningKey[]) {
     this.#signing = signing;

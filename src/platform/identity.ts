@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { validateHeaderValue } from 'node:http';
+import { validateHeaderValue } from '../node-http.ts';
 import { headerLines } from '../upstream/header-lines.ts';
 
 /** What is known about a caller from a validated token. */

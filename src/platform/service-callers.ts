@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
+import { lru } from '../cache/lru.ts';
 import { isName, readCompactJws } from './compact-jws.ts';
 import { Identity } from './identity.ts';
 
@@ -24,7 +24,7 @@ export interface ServiceCaller {
  */
 export class ServiceCallers {
   readonly #secrets: readonly string[];
-  readonly #known = new LRUCache<string, ServiceCaller>({ max: REMEMBERED });
+  readonly #known = lru<string, ServiceCaller>(REMEMBERED);
 
   /** @param secrets all that verify: a new and an old one while they are exchanged */
   constructor(secrets: readonly string[]) {

@@ -1,4 +1,4 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { validateHeaderName, validateHeaderValue } from '../node-http.ts';
 
 /**
  * Header lines as one text, for headers that many requests have in common: checked and put together once instead of

@@ -1,6 +1,7 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Dispatcher } from 'undici';
+import { request as httpRequest } from '../node-http.ts';
 import type { UpstreamCall } from './call.ts';
 import { UpstreamTimeout } from './faults.ts';
 import { headersOf } from './header-lines.ts';
