@@ -93,23 +93,22 @@ export class Worker {
     if (trail === null) await auditThread.close();
     const knowledge = openKnowledge(config, metrics, log);
     const engines: Record<string, string> = {};
-    const dead = new Map<string, () => boolean>();
+    const clients = new Map<string, EngineClient>();
     const engine = (key: string, url: string, timeout: number) => {
       engines[key] = 'unknown';
       const client = new EngineClient(url, timeout, (seconds, result) => {
         engines[key] = result;
         metrics.engineAsked(key, result, seconds);
       });
-      dead.set(key, () => client.isDead);
+      clients.set(key, client);
       return client;
     };
     const iam = engine('iam', config.iamUrl, config.iamTimeout);
     const policyEngine = engine('policy', config.policyUrl, config.policyTimeout);
     const hpcEngine = engine('hpc', config.hpcUrl, config.hpcTimeout);
     const { origin, pathname } = new URL(config.jwksUrl);
-    const keyServer = engine('jwks', origin, config.iamTimeout);
-    const keySet = new KeySet(keyServer, pathname);
-    metrics.engineBreakers(dead);
+    const keySet = new KeySet(engine('jwks', origin, config.iamTimeout), pathname);
+    metrics.engineBreakers(clients);
     const verifier = new TokenVerifier({
       jwtSecret: config.jwtSecret,
       keySet,
@@ -214,10 +213,7 @@ export class Worker {
       closeAll: async () => {
         serviceTokens.close();
         await trail?.close();
-        await Promise.all([
-          forwarder.close(),
-          ...[iam, policyEngine, hpcEngine, keyServer].map((client) => client.close()),
-        ]);
+        await Promise.all([forwarder.close(), ...clients.values().map((client) => client.close())]);
         deliveries.close();
         live.close();
         socketLimit.close();

@@ -38,6 +38,14 @@ function isOutage(answer: unknown): boolean {
   return fault === 'timeout' || fault === 'unavailable';
 }
 
+/** What an engine is asked. */
+interface Question {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
 /** Told of each question: how long it took and how it ended. */
 export type EngineObserver = (seconds: number, result: 'ok' | EngineFault) => void;
 
@@ -79,15 +87,17 @@ export class EngineClient {
     document: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<EngineAnswer> {
-    return this.#ask(path, 'POST', JSON.stringify(document), {
-      'content-type': 'application/json',
-      ...headers,
+    return this.#ask({
+      method: 'POST',
+      path,
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(document),
     });
   }
 
   /** Gets a JSON document. Never throws. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<EngineAnswer> {
-    return this.#ask(path, 'GET', null, headers);
+    return this.#ask({ method: 'GET', path, headers, body: null });
   }
 
   /** Closes the connections, those in use as well. */
@@ -95,15 +105,10 @@ export class EngineClient {
     return this.#pool.destroy();
   }
 
-  async #ask(
-    path: string,
-    method: string,
-    body: string | null,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<EngineAnswer> {
-    const first = await this.#unlessDead(path, method, body, headers);
+  async #ask(question: Question): Promise<EngineAnswer> {
+    const first = await this.#unlessDead(question);
     if (!isOutage(first) || this.#breaker.state !== CircuitState.Closed) return first;
-    return this.#unlessDead(path, method, body, headers);
+    return this.#unlessDead(question);
   }
 
   /** Whether the engine is given up for the moment. */
@@ -111,40 +116,25 @@ export class EngineClient {
     return this.#breaker.state !== CircuitState.Closed;
   }
 
-  async #unlessDead(
-    path: string,
-    method: string,
-    body: string | null,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<EngineAnswer> {
+  async #unlessDead(question: Question): Promise<EngineAnswer> {
     // The breaker would make everybody wait for the probe that is under way.
     if (this.#breaker.state === CircuitState.HalfOpen) return UNAVAILABLE;
     try {
-      return await this.#breaker.execute(() => this.#try(path, method, body, headers));
+      return await this.#breaker.execute(() => this.#try(question));
     } catch (error) {
       if (isBrokenCircuitError(error)) return UNAVAILABLE;
       throw error;
     }
   }
 
-  async #try(
-    path: string,
-    method: string,
-    body: string | null,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<EngineAnswer> {
+  async #try(question: Question): Promise<EngineAnswer> {
     const startedAt = performance.now();
-    const answer = await this.#exchange(path, method, body, headers);
+    const answer = await this.#exchange(question);
     this.#observe((performance.now() - startedAt) / 1000, 'fault' in answer ? answer.fault : 'ok');
     return answer;
   }
 
-  async #exchange(
-    path: string,
-    method: string,
-    body: string | null,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<EngineAnswer> {
+  async #exchange({ method, path, headers, body }: Question): Promise<EngineAnswer> {
     const signal = AbortSignal.timeout(this.#timeout);
     try {
       const response = await this.#pool.request({

@@ -163,14 +163,14 @@ export class Metrics {
   }
 
   /** Registers which decision services are given up for the moment. */
-  engineBreakers(dead: ReadonlyMap<string, () => boolean>): void {
+  engineBreakers(engines: ReadonlyMap<string, { readonly isDead: boolean }>): void {
     new Gauge({
       name: 'gateway_platform_breaker_open',
       help: 'Whether a decision service is given up for the moment (1) or not (0)',
       labelNames: ['engine'],
       registers: [this.registry],
       collect() {
-        for (const [engine, isDead] of dead) this.set({ engine }, isDead() ? 1 : 0);
+        for (const [engine, { isDead }] of engines) this.set({ engine }, isDead ? 1 : 0);
       },
     });
   }
