@@ -134,7 +134,8 @@ export class Backlog {
         spool.promise(intent.eventId, this.#writer.last);
       }
       for (const source of sources) if (!('promise' in source) && !source.intent) spool.keep(source.eventId);
-      this.#append(spool, this.#writer.bytes, intents.length > 0);
+      // What was promised is on the disk itself, so that not even a power cut takes it.
+      spool.append(this.#writer.bytes, intents.length > 0);
     } catch (error) {
       this.#scribe.chain.reset(mark);
       for (const { eventId } of intents) spool.keep(eventId);
@@ -151,12 +152,6 @@ export class Backlog {
     this.#writer.clear();
     for (const source of sources) this.#scribe.write(source, this.#writer);
     return { count: sources.length, bytes: this.#writer.bytes };
-  }
-
-  /** What was promised is on the disk itself, so that not even a power cut takes it. */
-  #append(spool: Spool, bytes: Buffer, sync: boolean): void {
-    if (!spool.hasRoom(bytes.length)) throw new Error('the spool is full (AUDIT_SPOOL_MAX)');
-    spool.append(bytes, sync);
   }
 
   #stored(events: FramedEvents, end: Position): void {
@@ -183,7 +178,7 @@ export class Backlog {
     const spool = this.#spool;
     if (spool === null) return false;
     try {
-      this.#append(spool, events.bytes, false);
+      spool.append(events.bytes, false);
     } catch {
       return false; // the fault is known from the attempt before
     }

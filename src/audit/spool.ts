@@ -100,16 +100,6 @@ export class Spool {
     return this.#segments.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Whether `bytes` more find room, once what is only kept for its time is given up. */
-  hasRoom(bytes: number): boolean {
-    const { max } = this.#options;
-    if (this.#others + this.size + bytes <= max) return true;
-    this.measureOthers();
-    while (this.#others + this.size + bytes > max && this.#removeOldest()) {}
-    if (this.#others + this.size + bytes > max) this.#forgetAcknowledged();
-    return this.#others + this.size + bytes <= max;
-  }
-
   /** Counts what other workers' segments take. */
   measureOthers(): void {
     const trail = dirname(this.slot.folder);
@@ -122,8 +112,10 @@ export class Spool {
   /**
    * Appends framed records as a whole or not at all.
    * @param sync wait until the disk itself has them
+   * @throws where they would take the spools over their limit
    */
   append(bytes: Buffer, sync: boolean): void {
+    if (!this.#makeRoom(bytes.length)) throw new Error('the spool is full (AUDIT_SPOOL_MAX)');
     try {
       this.#write(bytes, sync);
     } catch (error) {
@@ -231,6 +223,20 @@ export class Spool {
     if (last.size >= this.#segmentSize) this.#seal();
   }
 
+  /** Whether `bytes` more find room, once what is only kept for its time is given up. */
+  #makeRoom(bytes: number): boolean {
+    if (this.#hasRoom(bytes)) return true;
+    this.measureOthers();
+    while (!this.#hasRoom(bytes) && this.#removeOldest()) {}
+    if (!this.#hasRoom(bytes)) this.#forgetAcknowledged();
+    return this.#hasRoom(bytes);
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const start = this.#descriptor === null ? this.#start().length : 0;
+    return this.#others + this.size + start + bytes <= this.#options.max;
+  }
+
   /** Removes all that was acknowledged, also the segment being written. Gives whether there was anything. */
   #forgetAcknowledged(): boolean {
     let freed = false;
@@ -255,11 +261,16 @@ export class Spool {
     this.#cursor.write(this.#progress);
   }
 
+  /** What a segment begins with. */
+  #start(): string {
+    return frame('h', this.#options.header()) + [...this.#promises.values()].join('');
+  }
+
   #begin(): number {
     const number = this.#lastNumber + 1;
     const path = segmentPath(this.slot.folder, number);
     const descriptor = openSync(path, 'w', 0o600);
-    const start = frame('h', this.#options.header()) + [...this.#promises.values()].join('');
+    const start = this.#start();
     try {
       writeWhole(descriptor, Buffer.from(start, 'latin1'), 0);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -19,7 +19,8 @@ function open(options: { max?: number; retention?: number } = {}): Spool {
   return new Spool(Slot.claim(folder), { max: 16 * 65_536, retention: 0, header, ...options });
 }
 
-const event = (n: number) => frame('e', `v1:0 {"event_id":"${n}","fill":"${'x'.repeat(1_000)}"}`);
+const event = (n: number, fillSize = 1_000) =>
+  frame('e', `v1:0 {"event_id":"${n}","fill":"${'x'.repeat(fillSize)}"}`);
 const append = (spool: Spool, from: number, to: number) => {
   for (let n = from; n < to; n++) spool.append(Buffer.from(event(n)), false);
 };
@@ -75,14 +76,47 @@ test('a torn tail costs the torn record, not the segment and not the next one', 
   second.close(true);
 });
 
+/** Appends one event after the other until there is no room. Gives how many were taken. */
+function fill(spool: Spool, fillSize = 1_000): number {
+  for (let n = 0; ; n++) {
+    try {
+      spool.append(Buffer.from(event(n, fillSize)), false);
+    } catch (error) {
+      expect(`${error}`).toContain('AUDIT_SPOOL_MAX');
+      return n;
+    }
+  }
+}
+const bytesOnDisk = () =>
+  segments().reduce((sum, name) => sum + statSync(join(folder, 'worker-1', name)).size, 0);
+
 test('a full spool takes nothing more, and what is only kept for its time makes room', () => {
   const spool = open({ retention: 3_600_000 });
-  let taken = 0;
-  while (spool.hasRoom(1_100)) append(spool, taken, ++taken);
+  const taken = fill(spool);
   expect(taken).toBeGreaterThan(900);
   expect(drain(spool).ids).toHaveLength(taken);
   expect(segments().length).toBeGreaterThan(10);
-  expect(spool.hasRoom(1_100)).toBe(true);
+  append(spool, taken, taken + 1);
+  expect(drain(spool).ids).toEqual([taken]);
+  spool.close(true);
+});
+
+test('a spool never takes more than its limit, also where only the header of a segment is too much', () => {
+  for (let size = 65_300; size < 65_540; size += 5) {
+    const spool = open({ max: 4 * 65_536 });
+    fill(spool, size);
+    expect(bytesOnDisk()).toBeLessThanOrEqual(4 * 65_536);
+    expect(bytesOnDisk()).toBe(spool.size);
+    spool.close(false);
+    rmSync(spool.slot.folder, { recursive: true });
+  }
+});
+
+test('a segment that does not fit together with the promises it begins with is not begun', () => {
+  const spool = open({ max: 4 * 65_536 });
+  spool.promise('p', frame('i', 'x'.repeat(70_000)));
+  fill(spool);
+  expect(bytesOnDisk()).toBeLessThanOrEqual(4 * 65_536);
   spool.close(true);
 });
 
