@@ -340,6 +340,7 @@ describe('hpc', () => {
 });
 
 test('metrics tell what happened, readiness and engines too', async () => {
+  await gateway.metrics(); // the lag of the event loop at one scrape is told at the next
   const metrics = await gateway.metrics();
   for (const line of [
     /^gateway_requests_total\{service="lims",method="GET",status="200"\} \d/m,
@@ -351,9 +352,13 @@ test('metrics tell what happened, readiness and engines too', async () => {
     /^gateway_audit_events_total\{result="accepted"\} \d/m,
     /^gateway_open_connections \d/m,
     /^process_resident_memory_bytes\{worker="1"\} \d/m,
+    /^nodejs_eventloop_lag_p99_seconds\{worker="1"\} \d/m,
+    /^nodejs_eventloop_lag_seconds\{worker="primary"\} \d/m,
   ]) {
     expect(metrics).toMatch(line);
   }
+  // The primary takes no samples, and says nothing about any.
+  expect(metrics).not.toMatch(/nodejs_eventloop_lag_\w+_seconds\{worker="primary"/);
   const ready = await ask(`${gateway.adminUrl}/ready`);
   expect(ready.json).toMatchObject({ ready: true, redis: 'embedded', workers: { wanted: 1, accepting: 1 } });
 });

@@ -5,12 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
 import { type CertificateFiles, Certificates } from '../setup/certificates.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
+import { until } from '../setup/until.ts';
+import { closing } from '../setup/websocket.ts';
 
 let platform: Platform;
 let service: Server;
@@ -94,6 +97,42 @@ test('a target that cannot prove who it is gets nothing', { timeout: 90_000 }, a
 
 test('a target that asks for a certificate lets nobody in without', async () => {
   expect(await askWith({ ca: authority.cert })).toEqual([502, 502]);
+});
+
+test('a WebSocket passes over TLS on both sides, and is closed in its own words when its token ends', async () => {
+  const sockets = new WebSocketServer({ server: service });
+  sockets.on('connection', (socket) => {
+    socket.on('message', (data, binary) => socket.send(data, { binary }));
+  });
+  const gateway = await Gateway.start({
+    ...platform.env,
+    ROUTES_FILE: routesFile({ ca: authority.cert, ...ours }),
+    TLS_CERT: ours.cert,
+    TLS_KEY: ours.key,
+  });
+  const open = async (bearer: string) => {
+    const socket = new WebSocket(`wss://127.0.0.1:${gateway.port}/api/x/ws`, {
+      ca: readFileSync(authority.cert),
+      headers: { authorization: `Bearer ${bearer}` },
+    });
+    await once(socket, 'open');
+    return socket;
+  };
+  const brief = await platform.iam.issue(USERS.scientist, { exp: Math.ceil(Date.now() / 1000) + 3 });
+  const client = await open(brief);
+  for (const message of [Buffer.from('text'), Buffer.alloc(3_000_000, 'ACGT')]) {
+    client.send(message);
+    const [data] = await once(client, 'message');
+    expect(message.equals(data)).toBe(true);
+  }
+  const other = await open(token);
+  const closed = closing(client);
+  expect(await closed).toEqual({ code: 1008, reason: 'token expired' });
+  other.close(4001, 'done');
+  expect(await closing(other)).toEqual({ code: 4001, reason: 'done' });
+  await until(() => sockets.clients.size === 0);
+  sockets.close();
+  expect(await gateway.stop()).toBe(0);
 });
 
 test.each([
