@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -144,6 +144,39 @@ test('AUDIT_MODE=strict answers 503 while neither Redis nor disk takes a record,
   expect(event?.context).not.toHaveProperty('outcome');
   expect(await gateway.stop()).toBe(0);
   rmSync(STATE_DIR, { recursive: true });
+});
+
+test('AUDIT_MODE=strict answers 503 while the spool is full, never takes more than its limit, and recovers by itself', async () => {
+  await server.down();
+  const gateway = await Gateway.start({
+    ...platform.env,
+    AUDIT_REDIS: server.url,
+    AUDIT_SPOOL_MAX: '1048576',
+    AUDIT_MODE: 'strict',
+  });
+  const send = (wanted: number) =>
+    load(`${gateway.url}/api/lims/x`, {
+      connections: 4,
+      wanted,
+      headers: { authorization: `Bearer ${token}` },
+    });
+  const onDisk = () => {
+    const audit = join(gateway.stateDir, 'audit');
+    return readdirSync(audit, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.log'))
+      .reduce((sum, name) => sum + statSync(join(audit, name)).size, 0);
+  };
+  const { statuses } = await send(1_500);
+  expect(Object.keys(statuses)).toEqual(['200', '503']);
+  // It goes on trying what it is asked to keep.
+  for (let turns = 0; turns < 10; turns++) {
+    expect(onDisk()).toBeLessThanOrEqual(1_048_576);
+    await send(50);
+  }
+  expect((await figuresOf(gateway)).spool_bytes).toBeLessThanOrEqual(1_048_576);
+  await server.up();
+  await until(async () => (await ask(`${gateway.url}/api/lims/x`, { token })).status === 200);
+  expect(await gateway.stop()).toBe(0);
 });
 
 test('AUDIT_MODE=strict lets every kind of answer through whole, and each makes one event', async () => {
