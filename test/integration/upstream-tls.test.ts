@@ -99,7 +99,9 @@ test('a target that asks for a certificate lets nobody in without', async () => 
   expect(await askWith({ ca: authority.cert })).toEqual([502, 502]);
 });
 
-test('a WebSocket passes over TLS on both sides, and is closed in its own words when its token ends', async () => {
+test('a WebSocket passes over TLS on both sides, and is closed in its own words when its token ends', {
+  timeout: 60_000,
+}, async () => {
   const sockets = new WebSocketServer({ server: service });
   sockets.on('connection', (socket) => {
     socket.on('message', (data, binary) => socket.send(data, { binary }));
@@ -118,15 +120,15 @@ test('a WebSocket passes over TLS on both sides, and is closed in its own words 
     await once(socket, 'open');
     return socket;
   };
-  const brief = await platform.iam.issue(USERS.scientist, { exp: Math.ceil(Date.now() / 1000) + 3 });
+  const brief = await platform.iam.issue(USERS.scientist, { exp: Math.ceil(Date.now() / 1000) + 8 });
   const client = await open(brief);
+  const closed = closing(client);
   for (const message of [Buffer.from('text'), Buffer.alloc(3_000_000, 'ACGT')]) {
     client.send(message);
     const [data] = await once(client, 'message');
     expect(message.equals(data)).toBe(true);
   }
   const other = await open(token);
-  const closed = closing(client);
   expect(await closed).toEqual({ code: 1008, reason: 'token expired' });
   other.close(4001, 'done');
   expect(await closing(other)).toEqual({ code: 4001, reason: 'done' });
