@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 import { type Platform, startPlatform } from '../../src/sandbox/platform.ts';
 import { USERS } from '../../src/sandbox/users.ts';
@@ -13,7 +13,7 @@ import { type CertificateFiles, Certificates } from '../setup/certificates.ts';
 import { ask } from '../setup/client.ts';
 import { Gateway } from '../setup/gateway.ts';
 import { until } from '../setup/until.ts';
-import { closing } from '../setup/websocket.ts';
+import { closing, openSocket } from '../setup/websocket.ts';
 
 let platform: Platform;
 let service: Server;
@@ -112,14 +112,8 @@ test('a WebSocket passes over TLS on both sides, and is closed in its own words 
     TLS_CERT: ours.cert,
     TLS_KEY: ours.key,
   });
-  const open = async (bearer: string) => {
-    const socket = new WebSocket(`wss://127.0.0.1:${gateway.port}/api/x/ws`, {
-      ca: readFileSync(authority.cert),
-      headers: { authorization: `Bearer ${bearer}` },
-    });
-    await once(socket, 'open');
-    return socket;
-  };
+  const open = (bearer: string) =>
+    openSocket(gateway, '/api/x/ws', bearer, { ca: readFileSync(authority.cert) });
   const brief = await platform.iam.issue(USERS.scientist, { exp: Math.ceil(Date.now() / 1000) + 8 });
   const client = await open(brief);
   const closed = closing(client);

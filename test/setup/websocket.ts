@@ -12,10 +12,11 @@ function dial(
   const { protocols = [], ...rest } = options;
   const authorization = token === null ? {} : { authorization: `Bearer ${token}` };
   const headers = { ...authorization, ...rest.headers };
-  return new WebSocket(`ws://127.0.0.1:${gateway.port}${path}`, protocols, { ...rest, headers });
+  const scheme = rest.ca === undefined ? 'ws' : 'wss';
+  return new WebSocket(`${scheme}://127.0.0.1:${gateway.port}${path}`, protocols, { ...rest, headers });
 }
 
-/** Opens a WebSocket through a gateway. */
+/** Opens a WebSocket through a gateway, over TLS where an authority is given. */
 export async function openSocket(
   gateway: Gateway,
   path: string,
